@@ -164,12 +164,12 @@ def label_whole_runs(runs: Sequence[Run], labels: Mapping[str, str], *, where: s
     ]
 
 
-def check_classes(trials: Sequence[Trial], people: Sequence[str]) -> tuple[str, ...]:
+def check_classes(trials: Sequence[Trial], subjects: Sequence[str]) -> tuple[str, ...]:
     """List the labels of trials, sorted; each must be of two people or more.
 
     Parameters
     ----------
-    people : sequence of str
+    subjects : sequence of str
         Person, or family, of each run.
 
     Raises
@@ -180,7 +180,7 @@ def check_classes(trials: Sequence[Trial], people: Sequence[str]) -> tuple[str, 
     """
     owners: dict[str, set[str]] = {}
     for one in trials:
-        owners.setdefault(one.label, set()).add(people[one.run])
+        owners.setdefault(one.label, set()).add(subjects[one.run])
     labels = tuple(sorted(owners))
     alone = [label for label in labels if len(owners[label]) < 2]
     if alone:

@@ -24,7 +24,7 @@ def mean_patterns(values: Sequence[Floats]) -> NDArray[np.float64]:
 
 
 def decode_linearly(
-    patterns: Floats, labels: Indices, people: Sequence[str], shown: Floats, *, seed: int = 0
+    patterns: Floats, labels: Indices, subjects: Sequence[str], shown: Floats, *, seed: int = 0
 ) -> tuple[Indices, float]:
     """Predict the labels of patterns by a regression fitted on others.
 
@@ -36,7 +36,7 @@ def decode_linearly(
     patterns : ndarray of shape (n_training, n_regions)
     labels : ndarray of shape (n_training,)
         Numbers of classes; those of the prediction are among them.
-    people : sequence of str
+    subjects : sequence of str
         Person, or family, of each training trial.
     shown : ndarray of shape (n_test, n_regions)
         What is predicted.
@@ -47,7 +47,7 @@ def decode_linearly(
     strength : float
         Inverse penalty.
     """
-    names, persons = np.unique(np.asarray(people), return_inverse=True)
+    names, persons = np.unique(np.asarray(subjects), return_inverse=True)
     strength = STRENGTHS[len(STRENGTHS) // 2]
     if len(names) >= 2:
         folds = deal_folds(len(names), min(N_FOLDS, len(names)), seed=seed)[persons]

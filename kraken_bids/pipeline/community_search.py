@@ -68,9 +68,9 @@ def search_communities(
     prepared = prepare_scans(series, counts, names=[scan.name for scan in scans])
     table: tuple[Resolution, ...] = ()
     if options.is_auto:
-        people = [read_who(scan)[0] for scan in scans]
+        subjects = [read_who(scan)[0] for scan in scans]
         settings, table = choose_resolution(
-            prepared, settings, people=people, device=options.device
+            prepared, settings, subjects=subjects, device=options.device
         )
     found = fit_prepared(prepared, settings, device=options.device, watch=_Watch(settings))
     return CommunityResult(

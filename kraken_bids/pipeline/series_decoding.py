@@ -83,7 +83,7 @@ def decode_series(
         logger.info("%s is complete: nothing but its page is drawn", output)
         return []
     if pretrained:
-        tell_known(pretrained.provenance, trials.people)
+        tell_known(pretrained.provenance, trials.subjects)
     parts = hold_subjects_out(
         trials, output,
         n_folds=options.n_folds, n_repeats=options.n_repeats, seed=options.steps.seed,
@@ -102,7 +102,7 @@ def decode_series(
     write_decoder(trials, design, pretrained, scores, output=output)
     folder.close(
         Method=design.methods[0], NumberOfTrials=len(trials.trials),
-        NumberOfSubjects=len({*trials.people}), Classes=trials.classes,
+        NumberOfSubjects=len({*trials.subjects}), Classes=trials.classes,
     )  # fmt: skip
     draw_series_page(output)
     return scores
@@ -121,11 +121,11 @@ def _gather(
         sources, output, like=pretrained.data if pretrained else None,
         learns_times=True, **reading,
     )  # fmt: skip
-    people = check_subjects(store)
+    subjects = check_subjects(store)
     families = find_families(
-        people, list(map(str, sources)), options.families, options.participants
+        subjects, list(map(str, sources)), options.families, options.participants
     )
-    return gather_trials(store, dict(zip(people, families, strict=True)), options)
+    return gather_trials(store, dict(zip(subjects, families, strict=True)), options)
 
 
 def _design(trials: TrialSet, pretrained: SeriesModel | None, options: DecodingOptions) -> Design:

@@ -134,7 +134,7 @@ def _close(
     """Say that all is there, and what it was made from."""
     folder.close(
         Method=design.methods[0], Steps=options.steps.n_steps,
-        NumberOfVolumes=len(volumes.trials), NumberOfSubjects=len({*volumes.people}),
+        NumberOfVolumes=len(volumes.trials), NumberOfSubjects=len({*volumes.subjects}),
         Classes=volumes.classes,
     )  # fmt: skip
 
@@ -145,9 +145,11 @@ def _gather(bold: Sequence[Path], options: VolumeTrainingOptions) -> VolumeSet:
     events = label_trials(
         runs, options.events, options.window, column=options.column, classes=options.classes
     )
-    people = sorted({run.subject for run in runs})
-    families = find_families(people, [str(options.events)], options.families, options.participants)
-    return split_events(runs, events, dict(zip(people, families, strict=True)))
+    subjects = sorted({run.subject for run in runs})
+    families = find_families(
+        subjects, [str(options.events)], options.families, options.participants
+    )
+    return split_events(runs, events, dict(zip(subjects, families, strict=True)))
 
 
 def _design(
@@ -241,7 +243,7 @@ def _clean(
 
 def _tell_unlike(pretrained: VolumeModel, volumes: VolumeSet) -> None:
     """Say who was seen in the pretraining, and which runs are unlike those of it."""
-    tell_known(pretrained.provenance, volumes.people)
+    tell_known(pretrained.provenance, volumes.subjects)
     for text in compare_times(pretrained, volumes.repetition_times):
         logger.warning("--decoder: %s", text)
 

@@ -42,17 +42,17 @@ class Fold:
     """[n_held_out, n_fitted]."""
 
 
-def deal_subjects(people: Sequence[str], sites: Sequence[str]) -> Indices:
+def deal_subjects(subjects: Sequence[str], sites: Sequence[str]) -> Indices:
     """Deal people into folds, those of each site over all of them; returns each row's fold.
 
     Parameters
     ----------
-    people : sequence of str of length n_rows
+    subjects : sequence of str of length n_rows
         Rows of one person, or one family, are in one fold.
     sites : sequence of str of length n_rows
         Of a person with several the first counts.
     """
-    first = dict(reversed([*zip(people, sites, strict=True)]))
+    first = dict(reversed([*zip(subjects, sites, strict=True)]))
     rng = np.random.default_rng(0)
     names = sorted(first)
     fold_of: dict[str, int] = {}
@@ -62,7 +62,7 @@ def deal_subjects(people: Sequence[str], sites: Sequence[str]) -> Indices:
         for who in rng.permutation(np.array(own, object)):
             fold_of[who] = next_fold % N_FOLDS
             next_fold += 1
-    return np.array([fold_of[who] for who in people], np.intp)
+    return np.array([fold_of[who] for who in subjects], np.intp)
 
 
 def fit_folds(features: Features, fold_of: Indices) -> list[Fold]:
@@ -89,7 +89,7 @@ def fit_folds(features: Features, fold_of: Indices) -> list[Fold]:
 
 
 def score_labels(
-    folds: Sequence[Fold], labels: Sequence[str], people: Sequence[str]
+    folds: Sequence[Fold], labels: Sequence[str], subjects: Sequence[str]
 ) -> HeldOutScore:
     """Balanced accuracy of labels: the mean over labels of the share of people told right.
 
@@ -98,12 +98,12 @@ def score_labels(
 
     Parameters
     ----------
-    people : sequence of str
+    subjects : sequence of str
         Whose rows are exchanged together in permutations; a person counts as one.
     """
     names = sorted(set(labels))
     codes = np.array([names.index(label) for label in labels], np.intp)
-    weights = _weigh(people)
+    weights = _weigh(subjects)
 
     def score(targets: Indices) -> Floats:
         hits, total = np.zeros((2, len(targets), len(names)))
@@ -122,13 +122,13 @@ def score_labels(
         with np.errstate(invalid="ignore"):
             return np.asarray(np.nanmean(np.where(total > 0, hits / total, np.nan), axis=1))
 
-    blocks = _permute(people, folds)
+    blocks = _permute(subjects, folds)
     return _compare(score, codes, blocks, chance=1 / len(names))
 
 
-def score_numbers(folds: Sequence[Fold], values: Floats, people: Sequence[str]) -> HeldOutScore:
+def score_numbers(folds: Sequence[Fold], values: Floats, subjects: Sequence[str]) -> HeldOutScore:
     """Correlation of numbers with their predictions, over all people held out; chance is 0."""
-    weights = _weigh(people)
+    weights = _weigh(subjects)
 
     def score(targets: Floats) -> Floats:
         found = np.full(targets.shape, np.nan)
@@ -137,7 +137,7 @@ def score_numbers(folds: Sequence[Fold], values: Floats, people: Sequence[str]) 
             found[:, fold.held_out] = (own - own.mean(axis=1, keepdims=True)) @ fold.weights.T
         return _correlate(found, targets, np.where(np.isfinite(found[0]), weights, 0.0))
 
-    return _compare(score, values, _permute(people, folds), chance=0.0)
+    return _compare(score, values, _permute(subjects, folds), chance=0.0)
 
 
 def _compare(
@@ -154,12 +154,12 @@ def _compare(
     return HeldOutScore(own, chance, float(low), float(high), p)
 
 
-def _permute(people: Sequence[str], folds: Sequence[Fold]) -> Iterator[Indices]:
+def _permute(subjects: Sequence[str], folds: Sequence[Fold]) -> Iterator[Indices]:
     """Whose value each row gets ``[AT_ONCE, n_rows]``: that of another person of its fold.
 
     Folds keep as many of each label as they have, so that permutations err as the value does.
     """
-    names, first, subject_of = np.unique(people, return_index=True, return_inverse=True)
+    names, first, subject_of = np.unique(subjects, return_index=True, return_inverse=True)
     subject_of = subject_of.reshape(-1)
     groups = [np.unique(subject_of[fold.held_out]) for fold in folds]
     rng = np.random.default_rng(0)
@@ -170,8 +170,8 @@ def _permute(people: Sequence[str], folds: Sequence[Fold]) -> Iterator[Indices]:
         yield first[given[:, subject_of]]
 
 
-def _weigh(people: Sequence[str]) -> Floats:
-    _, subject_of, counts = np.unique(people, return_inverse=True, return_counts=True)
+def _weigh(subjects: Sequence[str]) -> Floats:
+    _, subject_of, counts = np.unique(subjects, return_inverse=True, return_counts=True)
     return np.asarray(1 / counts[subject_of.reshape(-1)])
 
 
@@ -190,7 +190,7 @@ def share_of_slope(
     *,
     others: Floats,
     sites: Sequence[str],
-    people: Sequence[str],
+    subjects: Sequence[str],
 ) -> float:
     """Share of a covariate's slope within sites that is found over all sites together.
 
@@ -207,7 +207,7 @@ def share_of_slope(
         Further covariates.
     """
     has = np.isfinite(features).all(axis=1) & np.isfinite(values) & np.isfinite(others).all(axis=1)
-    root = np.sqrt(_weigh(people)[has])[:, None]
+    root = np.sqrt(_weigh(subjects)[has])[:, None]
     names = np.array(sites, object)[has]
     own = np.column_stack([values[has], others[has]])
     inside = np.array([[site == name for name in sorted(set(names))] for site in names], float)

@@ -24,7 +24,7 @@ class Interval:
 
 
 def count_confusions(
-    labels: Indices, predicted: Indices, people: Indices, *, n_people: int, n_classes: int
+    labels: Indices, predicted: Indices, subjects: Indices, *, n_people: int, n_classes: int
 ) -> Counts:
     """Count trials by person, label and predicted label ``[n_people, n_classes, n_classes]``.
 
@@ -32,11 +32,11 @@ def count_confusions(
     ----------
     labels, predicted : ndarray of shape (n_trials,)
         Numbers of classes.
-    people : ndarray of shape (n_trials,)
+    subjects : ndarray of shape (n_trials,)
         Number of the person, or family, of each trial.
     """
     counts = np.zeros((n_people, n_classes, n_classes))
-    np.add.at(counts, (people, labels, predicted), 1)
+    np.add.at(counts, (subjects, labels, predicted), 1)
     return counts
 
 

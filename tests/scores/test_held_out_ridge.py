@@ -118,7 +118,7 @@ def test_share_of_a_slope(rng: np.random.Generator, kept: float, expected: float
     slope = rng.standard_normal(8)
     features = np.outer(ages - (1 - kept) * means, slope)
     names = [str(one) for one in site]
-    share = share_of_slope(features, ages, others=np.zeros((60, 0)), sites=names, people=PEOPLE)
+    share = share_of_slope(features, ages, others=np.zeros((60, 0)), sites=names, subjects=PEOPLE)
     if kept:
         line = LinearRegression().fit(ages[:, None], features)
         np.testing.assert_allclose(line.coef_[:, 0], slope)

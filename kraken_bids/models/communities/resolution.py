@@ -46,7 +46,7 @@ def choose_resolution(
     settings: CommunitySettings,
     *,
     gammas: Sequence[float] = GAMMAS,
-    people: Sequence[str] = (),
+    subjects: Sequence[str] = (),
     device: str = "cpu",
 ) -> tuple[CommunitySettings, tuple[Resolution, ...]]:
     """Choose resolution and number of communities by agreement of halves.
@@ -61,7 +61,7 @@ def choose_resolution(
     ----------
     settings : CommunitySettings
         Its number of communities and gamma are replaced.
-    people : sequence of str, optional
+    subjects : sequence of str, optional
         Whose each scan is; every scan of somebody else by default.
 
     Returns
@@ -71,7 +71,7 @@ def choose_resolution(
         Every resolution tried.
     """
     most = min(MOST, max(2, len(prepared.regions) // 3))
-    halves = _list_halves(prepared, settings.seed, people)
+    halves = _list_halves(prepared, settings.seed, subjects)
     open_ = replace(
         settings, n_communities=most, epochs=EPOCHS, dynamic=0.0, smooth=0.0, bimodal=0.0
     )
@@ -108,7 +108,7 @@ def _partition(half: PreparedScans, settings: CommunitySettings, device: str) ->
 
 
 def _list_halves(
-    prepared: PreparedScans, seed: int, people: Sequence[str]
+    prepared: PreparedScans, seed: int, subjects: Sequence[str]
 ) -> list[tuple[PreparedScans, PreparedScans]]:
     if len(prepared.series) == 1:
         series, counts = prepared.series[0], prepared.counts[0]
@@ -128,8 +128,8 @@ def _list_halves(
         ]
     rng = np.random.default_rng(seed)
     owners = np.arange(len(prepared.series))
-    if len({*people}) > 1:
-        owners = np.unique(np.asarray(people), return_inverse=True)[1]
+    if len({*subjects}) > 1:
+        owners = np.unique(np.asarray(subjects), return_inverse=True)[1]
     found = []
     for _ in range(N_HALVES):
         order = rng.permutation(owners.max() + 1)

@@ -220,7 +220,9 @@ def _score(
             known_folds = fit_folds(_of(features, is_known), fold_of)
         found = score_numbers(known_folds, np.where(is_known, own, 0.0), view.people)
         yield _record((*names, name, "correlation"), counts, found)
-        share = share_of_slope(everyone, own, others=others, sites=view.sites, people=view.people)
+        share = share_of_slope(
+            everyone, own, others=others, sites=view.sites, subjects=view.people
+        )
         unknown = None, None, None, None
         yield SiteScore(*names, name, "slope_share", share, *unknown, *counts)
 

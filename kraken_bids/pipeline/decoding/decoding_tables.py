@@ -157,7 +157,7 @@ def _list_predictions(trials: LabelledTrials, results: Results) -> Iterator[Deco
             for row, predicted, probability in zip(*columns, strict=True):
                 one = trials.trials[row]
                 yield DecodedTrial(
-                    method, part.repeat, part.fold, trials.people[row],
+                    method, part.repeat, part.fold, trials.subjects[row],
                     trials.runs[one.run].name, one.first, one.n_volumes, one.onset,
                     one.label, trials.classes[predicted],
                     float(probability) if np.isfinite(probability) else None,
@@ -189,7 +189,7 @@ def _list_scores(
                 yield _score(
                     method, counts, linear, seed=seed,
                     names=(str(repeat or ALL_REPEATS), str(fold or ALL_FOLDS)),
-                    n_subjects=len({trials.people[row] for row in rows}),
+                    n_subjects=len({trials.subjects[row] for row in rows}),
                     by_fold=[own[k][1] for k in chosen],
                 )  # fmt: skip
 

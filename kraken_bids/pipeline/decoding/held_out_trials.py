@@ -22,7 +22,7 @@ class LabelledTrials:
     classes: tuple[str, ...]
     labels: Indices
     """Number of the class of each trial."""
-    people: tuple[str, ...]
+    subjects: tuple[str, ...]
     """Person of each trial."""
     families: tuple[str, ...]
     """Family of each trial's person."""
@@ -46,14 +46,14 @@ class LabelledTrials:
             If there are no trials, fewer than two classes, or one is of a single person.
         """
         classes = check_classes(trials, [families[run.subject] for run in runs])
-        people = tuple(runs[one.run].subject for one in trials)
+        subjects = tuple(runs[one.run].subject for one in trials)
         labels = np.array([classes.index(one.label) for one in trials], np.intp)
-        of_families = tuple(families[person] for person in people)
-        return cls(runs, tuple(trials), classes, labels, people, of_families, **more)
+        of_families = tuple(families[person] for person in subjects)
+        return cls(runs, tuple(trials), classes, labels, subjects, of_families, **more)
 
     def shuffle(self, rows: Indices, rng: np.random.Generator) -> Indices:
         """Labels of some trials, shuffled among those of each person."""
-        return shuffle_labels(self.labels[rows], [self.people[k] for k in rows.tolist()], rng)
+        return shuffle_labels(self.labels[rows], [self.subjects[k] for k in rows.tolist()], rng)
 
     def draw(self, rows: Indices, rng: np.random.Generator, *, at_most: int) -> Indices:
         """Draw some trials of each class by chance; all where there are no more."""
@@ -74,13 +74,13 @@ class Decoded:
     """What else is kept of the fold, by name."""
 
 
-def shuffle_labels(labels: Indices, people: Sequence[str], rng: np.random.Generator) -> Indices:
+def shuffle_labels(labels: Indices, subjects: Sequence[str], rng: np.random.Generator) -> Indices:
     """Shuffle labels among the trials of each person, so that each keeps as many of every class.
 
     Those who have one class alone have nothing to shuffle: their trials are shuffled among them.
     """
     shuffled = labels.copy()
-    _, owners = np.unique(np.asarray(people), return_inverse=True)
+    _, owners = np.unique(np.asarray(subjects), return_inverse=True)
     groups = [np.flatnonzero(owners == k) for k in range(owners.max() + 1)]
     alone = [rows for rows in groups if len(np.unique(labels[rows])) < 2]
     several = [rows for rows in groups if len(np.unique(labels[rows])) > 1]

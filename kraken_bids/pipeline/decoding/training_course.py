@@ -87,7 +87,7 @@ def describe_training(
     """
     return {
         "Method": SCRATCH if pretraining is None else PRETRAINED,
-        "Subjects": sorted({*trials.people}),
+        "Subjects": sorted({*trials.subjects}),
         **facts,
         "Steps": asdict(steps),
         "BatchSize": batch_size,

@@ -39,13 +39,18 @@ class HeldOut:
 
 
 def deal_trials(
-    people: Sequence[str], families: Mapping[str, str], *, n_folds: int, n_repeats: int, seed: int
+    subjects: Sequence[str],
+    families: Mapping[str, str],
+    *,
+    n_folds: int,
+    n_repeats: int,
+    seed: int,
 ) -> tuple[list[HeldOut], list[FoldMember]]:
     """Deal people into folds, families together, and their trials after them.
 
     Parameters
     ----------
-    people : sequence of str
+    subjects : sequence of str
         Person of each trial.
     families : mapping of str to str
         Family of each person.
@@ -62,7 +67,7 @@ def deal_trials(
     ConnectomeError
         If there are fewer families than folds.
     """
-    persons, owners = np.unique(np.asarray(people), return_inverse=True)
+    persons, owners = np.unique(np.asarray(subjects), return_inverse=True)
     names = [families[person] for person in persons.tolist()]
     joined = names if len({*names}) < len(names) else None
     found, members = [], []
@@ -85,7 +90,7 @@ def hold_subjects_out(
 ) -> list[HeldOut]:
     """Deal the people of trials into folds, as :func:`deal_trials`, and write ``splits.tsv``."""
     parts, members = deal_trials(
-        trials.people, dict(zip(trials.people, trials.families, strict=True)),
+        trials.subjects, dict(zip(trials.subjects, trials.families, strict=True)),
         n_folds=n_folds, n_repeats=n_repeats, seed=seed,
     )  # fmt: skip
     write_records(
@@ -126,12 +131,12 @@ def check_folds(n_folds: int, n_repeats: int) -> None:
         )
 
 
-def tell_known(provenance: Mapping[str, Any], people: Sequence[str]) -> None:
+def tell_known(provenance: Mapping[str, Any], subjects: Sequence[str]) -> None:
     """Warn where a pretrained model has seen the people who are decoded."""
-    known = find_trained(provenance, people)
+    known = find_trained(provenance, subjects)
     if known:
         logger.warning(
             "%d of %d people are among those that the model was pretrained on (%s): accuracies "
             "may be too high for people who are new",
-            len(known), len({*people}), list_few(known),
+            len(known), len({*subjects}), list_few(known),
         )  # fmt: skip

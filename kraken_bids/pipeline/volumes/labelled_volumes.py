@@ -45,8 +45,8 @@ class VolumeSet(LabelledTrials):
         _, firsts, event_of = np.unique(
             np.array(events), axis=0, return_index=True, return_inverse=True
         )
-        people = [self.people[row] for row in rows[firsts].tolist()]
-        return shuffle_labels(self.labels[rows[firsts]], people, rng)[event_of.ravel()]
+        subjects = [self.subjects[row] for row in rows[firsts].tolist()]
+        return shuffle_labels(self.labels[rows[firsts]], subjects, rng)[event_of.ravel()]
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def leave_out(cached: CachedVolumes) -> CachedVolumes:
         "%d of %d labelled volumes are left out: before the steady state, or outliers of motion "
         "or signal", len(volumes.trials) - len(rows), len(volumes.trials),
     )  # fmt: skip
-    families = dict(zip(volumes.people, volumes.families, strict=True))
+    families = dict(zip(volumes.subjects, volumes.families, strict=True))
     families |= {run.subject: run.subject for run in volumes.runs if run.subject not in families}
     trials = tuple(volumes.trials[row] for row in rows)
     return replace(cached, volumes=VolumeSet.gather(volumes.runs, trials, families))

@@ -180,7 +180,7 @@ def test_nobody_is_in_both_halves(planted: Any, monkeypatch: pytest.MonkeyPatch)
         return np.arange(40) % 2
 
     monkeypatch.setattr(resolution, "_partition", partition)
-    choose_resolution(prepared, QUICK, gammas=(1.0,), people=people)
+    choose_resolution(prepared, QUICK, gammas=(1.0,), subjects=people)
     pairs = list(zip(halves[::2], halves[1::2], strict=True))
     assert all(one and other and not one & other for one, other in pairs)
     assert all(one | other == {"a", "b", "c"} for one, other in pairs)
