@@ -48,3 +48,22 @@ def test_start_up_imports_nothing_heavy(module: str) -> None:
     ).stdout
 
     assert printed.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("module", "unneeded"),
+    [
+        ("pipeline.model_files", ("torch", "scipy", "pandas", "matplotlib")),
+        ("pipeline.run_status", ("torch", "scipy", "kraken_bids.report", "kraken_bids.models")),
+        ("pipeline.measure.tractogram_tool", ("torch", "scipy", "kraken_bids.bids.inputs")),
+        ("pipeline.measure.bold_tool", ("torch", "pandas", "kraken_bids.models")),
+    ],
+)
+def test_a_single_command_imports_what_it_needs(module: str, unneeded: tuple[str, ...]) -> None:
+    """What describe, status, sc and fc begin with; libraries follow where they compute."""
+    code = f"import sys, kraken_bids.{module}; print([n for n in {unneeded} if n in sys.modules])"
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert printed.strip() == "[]"

@@ -38,7 +38,8 @@ from kraken_bids.pipeline.model_training import find_families, read_atlas_tables
 from kraken_bids.pipeline.predict.adaptation_of_files import choose_for_files
 from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 from kraken_bids.pipeline.progress import Progress
-from kraken_bids.pipeline.train.held_out_latents import LatentMatch, judge_latents
+from kraken_bids.pipeline.train.held_out_latents import judge_latents
+from kraken_bids.pipeline.train.latent_matches import LatentMatch
 from kraken_bids.pipeline.train.reduced_cohort import ReducedCohort, reduce_cohort
 from kraken_bids.pipeline.train.target_latents import (
     Latents,

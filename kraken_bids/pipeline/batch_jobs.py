@@ -21,6 +21,7 @@ from kraken_bids.io.writing import write_text
 from kraken_bids.pipeline.batch_scripts import write_task
 from kraken_bids.pipeline.batch_submission import WAYS, Array, Resources, write_submission
 from kraken_bids.pipeline.provenance import as_options
+from kraken_bids.pipeline.run_logs import PARTICIPANTS
 from kraken_bids.pipeline.workers.schedulers import CLUSTERS
 from kraken_bids.run_settings import OF_JOBS
 from kraken_bids.settings import Settings
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 MOST_TASKS = 1000
 """Tasks of an array that SLURM takes where nothing else is configured (``MaxArraySize``)."""
 SUBMIT_SECONDS = 300
-PARTICIPANTS = "participants.txt"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+ kraken_bids\S* (.*
 assert FILE_FORMAT.startswith("%(asctime)s %(levelname)s %(name)s"), "what LINE reads"
 END = re.compile(r"all \d+ |\d+ of \d+ participant|stopped by|the run ended")
 """How the last words of a run that has ended begin."""
+PARTICIPANTS = "participants.txt"
+"""In ``logs/jobs/*``: who is computed by the jobs of a cluster, a label a line."""
 TAIL_BYTES = 1 << 14
 QUIET_SECONDS = 3600.0
 """Time without a word after which a run has ended, where a disk has no locks that would tell."""

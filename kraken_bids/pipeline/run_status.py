@@ -22,8 +22,7 @@ from kraken_bids.flavors import recognize_flavor
 from kraken_bids.io.facts import Facts
 from kraken_bids.io.texts import read_text
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.batch_jobs import PARTICIPANTS
-from kraken_bids.pipeline.run_logs import RunLog, index_runs, latest, list_runs
+from kraken_bids.pipeline.run_logs import PARTICIPANTS, RunLog, index_runs, latest, list_runs
 from kraken_bids.settings import DEFAULT_ATLASES
 
 logger = logging.getLogger(__name__)

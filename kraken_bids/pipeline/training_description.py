@@ -5,7 +5,7 @@ from typing import Any
 
 from kraken_bids.io.facts import Facts
 from kraken_bids.pipeline.progress import format_seconds
-from kraken_bids.pipeline.train.held_out_latents import LatentMatch
+from kraken_bids.pipeline.train.latent_matches import LatentMatch
 
 BASE_TRAINING = "BaseTraining"
 """Key of the provenance: how the model was trained that another was made from."""
