@@ -20,6 +20,7 @@ from kraken_bids.cohort.qsirecon_matrices import choose_measure, find_measures, 
 from kraken_bids.cohort.row_axes import put_subjects_first
 from kraken_bids.cohort.row_names import find_presence, find_subjects, list_columns_beside
 from kraken_bids.cohort.table_folders import find_owner, open_tables, parse_bids_name
+from kraken_bids.cohort.subject_names import count_labels
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, recognize_flavor
 from kraken_bids.io.hdf5_rows import Hdf5Rows
@@ -114,7 +115,7 @@ def open_connectomes(inputs: Sequence[str | Path]) -> Cohort:
             "desc-…kraken, are no inputs)."
         )
     subjects, rows = join_inputs(found)
-    logger.info("%d subjects, flavors %s", len(subjects), ", ".join(f.name for f in rows))
+    logger.info("%s, flavors %s", count_labels(subjects), ", ".join(f.name for f in rows))
     return Cohort(subjects, rows)
 
 

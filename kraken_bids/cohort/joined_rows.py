@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.edge_columns import EdgeColumns
 from kraken_bids.cohort.flavor_blocks import Edges, Part
-from kraken_bids.cohort.subject_names import check_common, unify_labels
+from kraken_bids.cohort.subject_names import check_common, count_labels, unify_labels
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import ByFlavor, Flavor
 
@@ -37,7 +37,7 @@ class Connectomes:
         shown = [f"{flavor} {list(edges.shape)}" for flavor, edges in self.edges.items()]
         if len(shown) > MAX_SHOWN:
             shown[MAX_SHOWN - 1 :] = [f"and {len(shown) - MAX_SHOWN + 1} more flavors"]
-        return f"<Connectomes of {len(self.subjects)} subjects: {', '.join(shown)}>"
+        return f"<Connectomes of {count_labels(self.subjects)}: {', '.join(shown)}>"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,19 @@ def subject_of(label: str) -> str:
     return label.partition(SESSION)[0]
 
 
+def count_labels(labels: Sequence[str]) -> str:
+    """Say how many subjects labels are of, and in how many sessions where that differs.
+
+    Examples
+    --------
+    >>> count_labels(["01_ses-1", "01_ses-2", "02_ses-1"]), count_labels(["01", "02"])
+    ('3 sessions of 2 subjects', '2 subjects')
+    """
+    n_subjects = len(set(map(person_of, labels)))
+    sessions = f"{len(labels)} sessions of " if n_subjects < len(labels) else ""
+    return f"{sessions}{n_subjects} subjects"
+
+
 def simplify_label(label: str) -> str:
     """Label without what people spell in several ways: ``sub-`` before it, case, zeros, hyphens.
 

@@ -10,13 +10,23 @@ import pytest
 from scipy.io import savemat
 
 from kraken_bids.cohort.from_files import read_connectomes
-from kraken_bids.cohort.subject_names import match_labels, simplify_label, unify_labels
+from kraken_bids.cohort.subject_names import (
+    count_labels,
+    match_labels,
+    simplify_label,
+    unify_labels,
+)
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import parse_flavor
 
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
 UPPER = np.triu_indices(86, 1)
 N = 4
+
+
+def test_sessions_are_counted_beside_subjects_where_they_are_more() -> None:
+    assert count_labels(["01_ses-1", "01_ses-2", "02_ses-1"]) == "3 sessions of 2 subjects"
+    assert count_labels(["01_ses-1", "02_ses-1"]) == "2 subjects"
 
 
 @pytest.fixture

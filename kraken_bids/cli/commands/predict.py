@@ -106,8 +106,9 @@ def predict(
         from kraken_bids.io.foreign import start_reading
 
         start_reading("kraken_bids.io.matlab_hdf5", "h5py")
+    from kraken_bids.cohort.subject_names import count_labels
     from kraken_bids.pipeline.file_predictions import predict_files
 
     found = predict_files(inputs, model, output, asked, transforms=transforms, device=device)
-    line = f"{len(found.subjects)} subjects, {len(found.shapes())} arrays: {output}"
+    line = f"{count_labels(found.subjects)}, {len(found.shapes())} arrays: {output}"
     click.echo(line, err=is_stream(output))  # standard output may be the file's
