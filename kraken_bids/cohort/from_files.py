@@ -19,8 +19,8 @@ from kraken_bids.cohort.projections import Cohort
 from kraken_bids.cohort.qsirecon_matrices import choose_measure, find_measures, name_labels
 from kraken_bids.cohort.row_axes import put_subjects_first
 from kraken_bids.cohort.row_names import find_presence, find_subjects, list_columns_beside
-from kraken_bids.cohort.table_folders import find_owner, open_tables, parse_bids_name
 from kraken_bids.cohort.subject_names import count_labels
+from kraken_bids.cohort.table_folders import find_owner, open_tables, parse_bids_name
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, recognize_flavor
 from kraken_bids.io.hdf5_rows import Hdf5Rows
