@@ -29,7 +29,7 @@ def count_labels(labels: Sequence[str]) -> str:
     >>> count_labels(["01_ses-1", "01_ses-2", "02_ses-1"]), count_labels(["01", "02"])
     ('3 sessions of 2 subjects', '2 subjects')
     """
-    n_subjects = len(set(map(person_of, labels)))
+    n_subjects = len(set(map(subject_of, labels)))
     sessions = f"{len(labels)} sessions of " if n_subjects < len(labels) else ""
     return f"{sessions}{n_subjects} subjects"
 

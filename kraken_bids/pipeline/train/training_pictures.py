@@ -12,7 +12,6 @@ from kraken_bids.pipeline.train.validation import GROUP_MEAN, MODEL, SHUFFLED, F
 from kraken_bids.report.source_by_target import SourceByTarget, draw_source_by_target
 from kraken_bids.report.theme import ACCENT, MUTED, WARM
 from kraken_bids.report.training_curves import Curve, CurvePanel, draw_curves
-from kraken_bids.scores.metrics import chance_rank
 
 CURVES_NAME = "curves.png"
 SHOWN = (
@@ -54,14 +53,18 @@ def draw_history(history: History, folder: Path, *, best_epoch: int | None) -> N
 def draw_heatmaps(figures: Sequence[Figure], split: str, folder: Path) -> None:
     """Draw source by target of subjects of a split, in edge space."""
     for metric in HEATMAPS:
-        found = [
-            figure
-            for figure in figures
-            if (figure.split, figure.metric, figure.space, figure.predictor)
-            == (split, metric, "edges", MODEL)
-        ]
+        found, guessed = (
+            [
+                figure
+                for figure in figures
+                if (figure.split, figure.metric, figure.space, figure.predictor)
+                == (split, metric, "edges", predictor)
+            ]
+            for predictor in (MODEL, SHUFFLED)
+        )
         if found:
-            png = _draw_heatmap(found, metric, split)
+            chance = np.mean([one.value for one in guessed]) if metric == "avgrank" else 0.0
+            png = _draw_heatmap(found, metric, split, chance=float(chance))
             _write(folder / f"heatmap_{metric}_edges_{split}.png", png)
 
 
@@ -76,7 +79,7 @@ def _list_baselines(history: History, metric: str, space: str) -> list[Curve]:
     return found
 
 
-def _draw_heatmap(figures: Sequence[Figure], metric: str, split: str) -> bytes:
+def _draw_heatmap(figures: Sequence[Figure], metric: str, split: str, *, chance: float) -> bytes:
     ends = [name for figure in figures for name in (figure.source, figure.target)]
     names = tuple(dict.fromkeys(ends))
     flavors: list[Flavor] = [parse_flavor(name) for name in names]
@@ -86,7 +89,6 @@ def _draw_heatmap(figures: Sequence[Figure], metric: str, split: str) -> bytes:
     groups = tuple(flavor.group for flavor in flavors)
     table = SourceByTarget(names, groups, names, groups)
     n = max(figure.n for figure in figures)
-    chance = chance_rank(n) if metric == "avgrank" else 0.0
     name = next(title for known, _, title in SHOWN if known == metric)
     title = f"{name}, {n} {split} subjects, {SPACE_WORDS['edges']}"
     return draw_source_by_target(table, values, chance=chance, digits=2, title=title)
