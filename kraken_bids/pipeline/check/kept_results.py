@@ -21,7 +21,7 @@ from kraken_bids.cohort.from_dataset import MeasuredCohort, MemberRows
 from kraken_bids.cohort.projections import Cohort, Projection, project_flavor
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.digests import compute_sha256, digest
+from kraken_bids.io.digests import digest, recall_sha256
 from kraken_bids.io.packed_values import pack, unpack
 from kraken_bids.io.writing import write_text
 from kraken_bids.models.krakencoder.model import Model
@@ -108,9 +108,12 @@ def keep_results(output_dir: Path, cohort: MeasuredCohort, *, anew: bool) -> Kep
 
 
 def digest_file(path: Path) -> str | None:
-    """Digest of a file's content; None where it cannot be read."""
+    """Digest of a file's content; None where it cannot be read.
+
+    Read once by this process and those forked from it, pages too, as long as it does not change.
+    """
     try:
-        return compute_sha256(path)
+        return recall_sha256(path)
     except OSError:
         return None
 
