@@ -215,7 +215,7 @@ class PredictionSettings:
     adaptation_by: str = ""
     """Column of ``participants.tsv`` that names sites, each adapted by itself; empty: none."""
     adaptation_covariates: tuple[str, ...] = ()
-    """Columns of it whose effects are kept: a site's mean is of people who are alike in them."""
+    """Columns of it whose effects are kept: a site's mean is of subjects who are alike in them."""
     adaptation_mean: tuple[str, ...] = ()
     """Mean connectomes of this site, ``FLAVOR=FILE``, to adapt to in place of a cohort's."""
     sources: tuple[str, ...] = DEFAULT_SOURCES

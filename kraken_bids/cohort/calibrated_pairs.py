@@ -46,8 +46,8 @@ class PairReader(Protocol):
 def crosses_modality(source: str, inputs: Sequence[Flavor], target: Flavor) -> bool:
     """Whether a source may be calibrated for a target: it has no input of the same modality.
 
-    Inputs of the target's modality would hold the target itself in people in whom it was
-    measured, and errors in these would say nothing of people in whom it was not.
+    Inputs of the target's modality would hold the target itself in subjects in whom it was
+    measured, and errors in these would say nothing of subjects in whom it was not.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ class SeriesRun:
     """Of no other run of the store."""
     subject: str
     """Whose run it is; of tars with the data set before it. Where no name says a subject, the name
-    of the run, which then counts as a person."""
+    of the run, which then counts as a subject."""
     session: str
     task: str
     path: Path

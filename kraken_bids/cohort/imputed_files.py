@@ -34,7 +34,7 @@ class ImputedConnectomes:
     is_measured: NDArray[np.bool_]
     """[n_subjects]; the others are draws."""
     weights: NDArray[np.float64]
-    """[n_subjects]: 1 where measured; else the share of the variance between people that
+    """[n_subjects]: 1 where measured; else the share of the variance between subjects that
     prediction and covariates explain."""
     n_draws: int
 

@@ -62,7 +62,7 @@ def read_session_sites(
 
 
 def add_groups(sites: SessionSites, folders: Sequence[Path], option: str) -> SessionSites:
-    """Look for groups of people in further tables, where that of the sites has none.
+    """Look for groups of subjects in further tables, where that of the sites has none.
 
     Parameters
     ----------

@@ -130,7 +130,7 @@ def _parse_flavor_name(path: Path, name: str) -> tuple[Flavor, str | None] | Non
 
 
 def find_owner(path: Path) -> str | None:
-    """Label of the one person whose file this is, from its path or from what it was made of.
+    """Label of the one subject whose file this is, from its path or from what it was made of.
 
     Parameters
     ----------

@@ -7,13 +7,13 @@ from kraken_bids.cohort.subject_names import simplify_label, subject_of
 from kraken_bids.io.facts import Facts
 
 SUBJECTS, TUNED = "Subjects", "FineTunedSubjects"
-"""Keys of a model's provenance that name people it has learned from."""
+"""Keys of a model's provenance that name subjects it has learned from."""
 
 
 def find_trained(provenance: Mapping[str, Any], labels: Iterable[str]) -> list[str] | None:
     """Find the subjects whose labels are among those that a model was trained or fine-tuned on.
 
-    Labels of two datasets may be the same and mean different people: it is a reason to look.
+    Labels of two datasets may be the same and mean different subjects: it is a reason to look.
 
     Parameters
     ----------

@@ -165,17 +165,17 @@ def label_whole_runs(runs: Sequence[Run], labels: Mapping[str, str], *, where: s
 
 
 def check_classes(trials: Sequence[Trial], subjects: Sequence[str]) -> tuple[str, ...]:
-    """List the labels of trials, sorted; each must be of two people or more.
+    """List the labels of trials, sorted; each must be of two subjects or more.
 
     Parameters
     ----------
     subjects : sequence of str
-        Person, or family, of each run.
+        Subject, or family, of each run.
 
     Raises
     ------
     InputError
-        If there are fewer than two classes, or one is of a single person, who cannot be in
+        If there are fewer than two classes, or one is of a single subject, who cannot be in
         training and test both.
     """
     owners: dict[str, set[str]] = {}

@@ -18,7 +18,7 @@ from kraken_bids.io.nifti import NIFTI2_BYTES, parse_header
 
 BLOCK_VALUES = 1 << 20
 MAX_AXIS = 4096
-"""Voxels along an axis; images of whole brains in living people have up to 1,000."""
+"""Voxels along an axis; images of whole brains in living subjects have up to 1,000."""
 MAX_VOXELS = 150_000_000
 """Voxels of one volume, 600 MB as labels: 480 x 576 x 480 (7 T, 0.5 mm) are 133 million."""
 VOXELS_PER_BYTE = 6

@@ -105,7 +105,7 @@ class ShuffledControl:
 
 @dataclass(frozen=True)
 class DecodedTrial:
-    """What one method took a trial for, of a person it did not learn from: ``predictions.tsv``."""
+    """What a method took a trial for, of a subject it did not learn from: ``predictions.tsv``."""
 
     method: str = column("what decodes", levels=METHODS)
     repeat: int = column("number of the split of subjects")
@@ -122,7 +122,7 @@ class DecodedTrial:
 
 @dataclass(frozen=True)
 class FoldMember:
-    """In which part of a split a person is held out: a row of ``splits.tsv`` of a decoding."""
+    """In which part of a split a subject is held out: a row of ``splits.tsv`` of a decoding."""
 
     participant_id: str = column()
     family: str | None = column("people of one family (or site) are held out together")

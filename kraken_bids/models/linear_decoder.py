@@ -28,7 +28,7 @@ def decode_linearly(
 ) -> tuple[Indices, float]:
     """Predict the labels of patterns by a regression fitted on others.
 
-    The penalty is the one that decodes most trials of training people held out in turn; of equals
+    The penalty is that which decodes most trials of training subjects held out in turn; of equals
     the strictest. Nobody who is predicted has a say in it.
 
     Parameters
@@ -37,7 +37,7 @@ def decode_linearly(
     labels : ndarray of shape (n_training,)
         Numbers of classes; those of the prediction are among them.
     subjects : sequence of str
-        Person, or family, of each training trial.
+        Subject, or family, of each training trial.
     shown : ndarray of shape (n_test, n_regions)
         What is predicted.
 

@@ -1,6 +1,6 @@
-"""The peer of a prediction: partial least squares on the same people, from inner products alone.
+"""The peer of a prediction: partial least squares on the same subjects, from inner products alone.
 
-The connectomes of n people span n - 1 dimensions, whatever the number of their edges: regression
+The connectomes of n subjects span n - 1 dimensions, whatever the number of their edges: regression
 in these is regression between edges, and a prediction is a weighted sum of measured connectomes.
 """
 
@@ -18,7 +18,7 @@ from kraken_bids.scores.inner_products import center_products
 
 MAX_COMPONENTS = 40
 MAX_DIMENSIONS = 256
-"""Principal components of a side; up to 257 people span no more."""
+"""Principal components of a side; up to 257 subjects span no more."""
 FLAT = 1e-12
 """Share of the largest eigenvalue below which a dimension is rounding."""
 
@@ -31,7 +31,7 @@ class HeldOut:
     """Of everyone's measured connectome in everyone's prediction ``[n_subjects, n_subjects]``;
     rows add up to 1."""
     n_components: NDArray[np.intp]
-    """Of each fold's regression ``[n_folds]``; 0 is the mean of the people outside the fold."""
+    """Of each fold's regression ``[n_folds]``; 0 is the mean of the subjects outside the fold."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def predict_held_out(
     *,
     max_components: int = MAX_COMPONENTS,
 ) -> HeldOut:
-    """Predict everyone by partial least squares on the people outside their fold.
+    """Predict everyone by partial least squares on the subjects outside their fold.
 
     The number of components is chosen for each fold among the others, each of these held out in
     turn (nested cross-validation). What is fitted without folds k and j chooses for both.
@@ -81,7 +81,7 @@ def predict_held_out(
         Inner products of connectomes, around any center: of what is predicted from, and of what
         is predicted.
     folds : ndarray of int, shape (n_subjects,)
-        Families, and sessions of one person, are in one fold; at least 3.
+        Families, and sessions of one subject, are in one fold; at least 3.
 
     Source: Rännar et al. 1994, doi:10.1002/cem.1180080204 (partial least squares from inner
     products); the same as ``PLSRegression(scale=False)`` of scikit-learn on the edges.

@@ -68,7 +68,7 @@ class AdditionOptions:
     adaptation_mode: str = "auto"
     """How other flavors are adapted, from which latents are computed."""
     validation_share: float = 0.1
-    """Share of the people who do not train, and whose latents are compared."""
+    """Share of the subjects who do not train, and whose latents are compared."""
     families: str | None = None
     """Table of families, or a column of the participants' table."""
     participants: Path | None = None
@@ -108,7 +108,7 @@ def add_flavor_files(
     model : Model
         Of the new flavors alone, or merged.
     matches : tuple of LatentMatch
-        How well latents of people who did not train are met, by new flavor.
+        How well latents of subjects who did not train are met, by new flavor.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def add_flavor_files(
     InputError
         If nobody has latents.
     ConnectomeError
-        If people are too few.
+        If subjects are too few.
     KrakenBidsError
         As the stages do: options, files, numbers, a full disk.
     """
@@ -223,7 +223,7 @@ def _settle(settings: TrainingSettings, base: Model) -> TrainingSettings:
 
 
 def _split(targets: Latents, families: Sequence[str], options: AdditionOptions) -> Split:
-    """Split those who have latents into people to train on and people to judge."""
+    """Split those who have latents into subjects to train on and subjects to judge."""
     rows = np.flatnonzero(np.isfinite(targets).all(axis=1))
     left_out = len(targets) - len(rows)
     if left_out:

@@ -244,7 +244,7 @@ def _say_fitted(records: Sequence[CalibratedPairRecord]) -> None:
 
 
 def _warn_of_trained(saved: SavedCalibrations) -> None:
-    """Warn where the model may know the people whom a calibration was fitted on."""
+    """Warn where the model may know the subjects whom a calibration was fitted on."""
     n_trained = max((pair.record.n_in_training or 0 for pair in saved.pairs.values()), default=0)
     if n_trained:
         logger.warning(

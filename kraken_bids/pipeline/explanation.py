@@ -90,7 +90,7 @@ def explain_files(
     *,
     transforms: Sequence[Path] = (),
 ) -> Explanation:
-    """Explain one number of a prediction, for one person or at the training mean.
+    """Explain one number of a prediction, for one subject or at the training mean.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def explain_files(
 def _choose_inputs(
     edges: Mapping[Flavor, NDArray[np.floating]], selector: Selector, subject: str
 ) -> dict[Flavor, NDArray[np.floating]]:
-    """Choose the inputs of a source that a person has."""
+    """Choose the inputs of a source that a subject has."""
     own = {flavor: edges[flavor] for flavor in selector.flavors if flavor in edges}
     if not own:
         raise ConnectomeError(
@@ -147,7 +147,7 @@ def _choose_inputs(
 
 
 def _choose_row(cohort: Cohort, wanted: str) -> tuple[int, str]:
-    """Row and label of the person who is explained."""
+    """Row and label of the subject who is explained."""
     label = wanted.removeprefix("sub-")
     found = match_labels([label], cohort.subjects, say=logger.warning) if label else set()
     if not label and len(cohort.subjects) == 1:
@@ -165,7 +165,7 @@ def _choose_row(cohort: Cohort, wanted: str) -> tuple[int, str]:
 def _read_subject(
     model: Model, cohort: Cohort, row: int, options: PredictionOptions
 ) -> tuple[dict[Flavor, NDArray[np.floating]], Adaptation | None, tuple[str, ...]]:
-    """Edges of one person as they were given, and what adapts them, as predictions do it."""
+    """Edges of one subject as they were given, and what adapts them, as predictions do it."""
     given = open_adaptation(options, model, cohort.rows)
     projected = project_cohort(model, cohort)
     warnings = refuse_or_warn(projected.checks, cohort.subjects, model, "--input")

@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 MIN_PEOPLE = 20
 """Of fewer, folds of four would judge what is fitted on sixteen."""
 MIN_OF_FLAVOR = 10
-"""People with a flavor from which its mean is taken, as kraken-tools predict does."""
+"""Subjects with a flavor from which its mean is taken, as kraken-tools predict does."""
 
 HANDED_DOWN = {"NumberOfSubjects", "Regions"}
 """What is known of the base model's training and holds of the one made from it."""
@@ -110,7 +110,7 @@ def finetune_files(
     Raises
     ------
     ConnectomeError
-        If there are fewer than 20 people.
+        If there are fewer than 20 subjects.
     CheckpointError
         If the model translates latents between groups, or its transforms keep no mean.
     KrakenBidsError
@@ -153,7 +153,7 @@ def _check_subjects(subjects: Sequence[str]) -> None:
 
 
 def _warn_of_known(base: Model, subjects: Sequence[str]) -> int | None:
-    """Warn of people whose names are among those that the model was trained on; counts them.
+    """Warn of subjects whose names are among those that the model was trained on; counts them.
 
     None where the model does not say who they were.
     """

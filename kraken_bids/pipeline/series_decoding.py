@@ -47,7 +47,7 @@ def decode_series(
     options: DecodingOptions,
     reading: Mapping[str, Any] | None = None,
 ) -> list[DecodingScore]:
-    """Decode trials in people held out, by a network and by what it is compared with.
+    """Decode trials in subjects held out, by a network and by what it is compared with.
 
     The folder gets ``predictions.tsv``, ``confusion.tsv``, ``scores.tsv``, ``splits.tsv``,
     ``relevance.tsv``, ``history.tsv``, ``report.html`` and the model that was trained on everyone,

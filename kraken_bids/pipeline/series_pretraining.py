@@ -240,7 +240,7 @@ def _read_weights(options: PretrainingOptions) -> tuple[SeriesNetwork | None, Se
 def _split_subjects(
     store: SeriesStore, sources: Sequence[str | Path], options: PretrainingOptions
 ) -> tuple[list[str], Split]:
-    """People of a store, and who of them trains; one at least is held out, if there are two."""
+    """Subjects of a store, and who of them trains; one at least is held out, if there are two."""
     people = sorted({run.subject for run in store.runs})
     families = find_families(
         people, list(map(str, sources)), options.families, options.participants

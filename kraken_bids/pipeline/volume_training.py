@@ -65,10 +65,10 @@ logger = logging.getLogger(__name__)
 def train_volumes(
     bold: Sequence[Path], output: Path, options: VolumeTrainingOptions
 ) -> list[DecodingScore]:
-    """Train a decoder of volumes; in people held out, judge it beside what it has to beat.
+    """Train a decoder of volumes; in subjects held out, judge it beside what it has to beat.
 
     The folder gets ``predictions.tsv``, ``confusion.tsv``, ``scores.tsv``, ``splits.tsv``,
-    ``history.tsv``, ``report.html``, relevance in people held out (``relevance/``,
+    ``history.tsv``, ``report.html``, relevance in subjects held out (``relevance/``,
     ``relevance_check.tsv``, ``deletion.tsv``) and the model that was trained on everyone.
 
     Parameters

@@ -1,4 +1,4 @@
-"""How far the regions of one person are from controls, at their places in the brain."""
+"""How far the regions of one subject are from controls, at their places in the brain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

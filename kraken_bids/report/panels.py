@@ -33,7 +33,7 @@ class PredictedMatrix:
     reason: str = ""
     """What the verdict rests on."""
     correlation_mean: float | None = None
-    """Correlation of the measured edges with the mean of other people, or of the cohort."""
+    """Correlation of the measured edges with the mean of other subjects, or of the cohort."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _list_predictions(
 
 
 def _read_mean_r(written: Written, flavor: Flavor) -> float | None:
-    """Read what the mean of other people correlates by, which the group level has written."""
+    """Read what the mean of other subjects correlates by, which the group level has written."""
     return from_sidecar(
         CrossModalScore, written.predicted.part("Trust").part(flavor.name)
     ).group_mean_r

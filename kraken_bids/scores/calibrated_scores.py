@@ -1,4 +1,4 @@
-"""How calibrated predictions compare with what was measured in people who were held out."""
+"""How calibrated predictions compare with what was measured in subjects who were held out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ SIDES = ("within hemispheres", "between hemispheres", "midline")
 
 @dataclass(frozen=True, eq=False)
 class HeldOutScores:
-    """What held-out people say of calibrated predictions of one target from one source."""
+    """What held-out subjects say of calibrated predictions of one target from one source."""
 
     swapped: Vector
-    """Squared error of everybody's prediction (columns) for every person, sum over edges
-    [n_subjects, n_subjects]; what a prediction adds to the mean is added to the person's own."""
+    """Squared error of everybody's prediction (columns) for every subject, sum over edges
+    [n_subjects, n_subjects]; what a prediction adds to the mean is added to the subject's own."""
     mean_errors: Vector
-    """The same of the mean of the people who were fitted on [n_subjects]."""
+    """The same of the mean of the subjects who were fitted on [n_subjects]."""
     ranks: NDArray[np.intp]
     """Of the own prediction among those of others, less the mean; 1 is best [n_subjects]."""
     n_ranked: NDArray[np.intp]
-    """Predictions that were ranked: without the person's other sessions [n_subjects]."""
+    """Predictions that were ranked: without the subject's other sessions [n_subjects]."""
     r2: float
     """Share of an edge's variance that is predicted, mean over edges."""
 
@@ -46,9 +46,9 @@ class HeldOutScores:
         return np.where(some, 1 - self.errors / np.where(some, self.mean_errors, 1.0), 0.0)
 
     def score_gain(self, kinship: Kinship) -> Score:
-        """Gain of all of them, with its bootstrap interval over people, families together.
+        """Gain of all of them, with its bootstrap interval over subjects, families together.
 
-        Its p-value is that of predictions dealt out to other people.
+        Its p-value is that of predictions dealt out to other subjects.
         """
         drawn = draw(kinship, n_permutations=N_BOOTSTRAPS, n_bootstraps=N_BOOTSTRAPS, seed=0)
         total = float(self.mean_errors.sum())
@@ -62,7 +62,7 @@ class HeldOutScores:
         return Score.of(gain, samples, (1 + n_as_good) / (1 + len(dealt)))
 
     def spread_subjects(self) -> tuple[float, float]:
-        """Range in which the gains of 95 of 100 people lie."""
+        """Range in which the gains of 95 of 100 subjects lie."""
         low, high = np.percentile(self.gains, INTERVAL).tolist()
         return low, high
 
@@ -84,7 +84,7 @@ def judge_held_out(
         Mean measured connectome without each fold.
     folds : ndarray of shape (n_subjects,)
     subjects : sequence of str, optional
-        Whose session each row is (of somebody else each): a person's other sessions are not ranked
+        Whose session each row is (each of another): a subject's other sessions are not ranked
         against this one.
     """
     n, n_edges = measured.shape

@@ -1,9 +1,9 @@
-"""Predictions that were fitted on other folds of the same people, compared with the measured.
+"""Predictions that were fitted on other folds of the same subjects, compared with the measured.
 
 Whoever is in the fold of a prediction is missing from the mean that it starts from. Where nothing
 is predicted beyond this mean, everyone's own prediction would therefore be the one that fits
 worst. So what predictions add to their mean is compared, each around the mean without the fold of
-the person that it is compared with.
+the subject that it is compared with.
 """
 
 import numpy as np

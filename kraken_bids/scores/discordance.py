@@ -106,7 +106,7 @@ def choose_controls(
 ) -> list[int]:
     """Rows that sessions of one label are compared with: one session of every subject.
 
-    Of each subject the session of the same label, else the first one: sessions of one person are
+    Of each subject the session of the same label, else the first one: sessions of one subject are
     alike, and must not count as several controls.
 
     Parameters

@@ -15,7 +15,7 @@ TOLERANCE = 1e-9
 
 @dataclass
 class EdgeRegression:
-    """Normal equations of every edge; memory grows with columns and edges, not with people."""
+    """Normal equations of every edge; memory grows with columns and edges, not with subjects."""
 
     design: Floats
     """[n_rows, n_columns]; finite in rows whose weight is not 0."""

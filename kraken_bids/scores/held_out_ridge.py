@@ -1,4 +1,4 @@
-"""What features say of a label or a number, in people held out, beside what chance says."""
+"""What features say of a label or a number, in subjects held out, beside what chance says."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ AT_ONCE = 50
 
 @dataclass(frozen=True)
 class HeldOutScore:
-    """A score over people held out, and what it is by chance."""
+    """A score over subjects held out, and what it is by chance."""
 
     value: float
     chance: float
@@ -43,14 +43,14 @@ class Fold:
 
 
 def deal_subjects(subjects: Sequence[str], sites: Sequence[str]) -> Indices:
-    """Deal people into folds, those of each site over all of them; returns each row's fold.
+    """Deal subjects into folds, those of each site over all of them; returns each row's fold.
 
     Parameters
     ----------
     subjects : sequence of str of length n_rows
-        Rows of one person, or one family, are in one fold.
+        Rows of one subject, or one family, are in one fold.
     sites : sequence of str of length n_rows
-        Of a person with several the first counts.
+        Of a subject with several the first counts.
     """
     first = dict(reversed([*zip(subjects, sites, strict=True)]))
     rng = np.random.default_rng(0)
@@ -91,7 +91,7 @@ def fit_folds(features: Features, fold_of: Indices) -> list[Fold]:
 def score_labels(
     folds: Sequence[Fold], labels: Sequence[str], subjects: Sequence[str]
 ) -> HeldOutScore:
-    """Balanced accuracy of labels: the mean over labels of the share of people told right.
+    """Balanced accuracy of labels: the mean over labels of the share of subjects told right.
 
     Each label's indicator is predicted, less its share among those fitted on and divided by it,
     so that rare labels are found as often as frequent ones. Chance is one over their number.
@@ -99,7 +99,7 @@ def score_labels(
     Parameters
     ----------
     subjects : sequence of str
-        Whose rows are exchanged together in permutations; a person counts as one.
+        Whose rows are exchanged together in permutations; a subject counts as one.
     """
     names = sorted(set(labels))
     codes = np.array([names.index(label) for label in labels], np.intp)
@@ -127,7 +127,7 @@ def score_labels(
 
 
 def score_numbers(folds: Sequence[Fold], values: Floats, subjects: Sequence[str]) -> HeldOutScore:
-    """Correlation of numbers with their predictions, over all people held out; chance is 0."""
+    """Correlation of numbers with their predictions, over all subjects held out; chance is 0."""
     weights = _weigh(subjects)
 
     def score(targets: Floats) -> Floats:
@@ -155,7 +155,7 @@ def _compare(
 
 
 def _permute(subjects: Sequence[str], folds: Sequence[Fold]) -> Iterator[Indices]:
-    """Whose value each row gets ``[AT_ONCE, n_rows]``: that of another person of its fold.
+    """Whose value each row gets ``[AT_ONCE, n_rows]``: that of another subject of its fold.
 
     Folds keep as many of each label as they have, so that permutations err as the value does.
     """

@@ -32,15 +32,15 @@ class Evidence:
     average_rank: float
     """Of the own prediction; 1 is perfect, ``(n + 1) / 2n`` chance."""
     subjects: dict[int, tuple[float, int]]
-    """By index of the subject: the share explained of what sets this person apart from the group's
+    """By index of the subject: the share explained of what sets it apart from the group's
     mean, and the rank of the own prediction among everyone's."""
     nearest: dict[int, int] = field(default_factory=dict)
     """By index of the subject: whose prediction resembles the measured connectome most."""
     n_people: int = 0
-    """People of these rows, sessions of one together; by default as many as rows."""
+    """Subjects of these rows, sessions of one together; by default as many as rows."""
 
     def __post_init__(self) -> None:
-        """Count every row as a person where nothing else is said."""
+        """Count every row as a subject where nothing else is said."""
         if not self.n_people:  # frozen, so not by a plain assignment
             object.__setattr__(self, "n_people", self.n_subjects)
 
@@ -58,7 +58,7 @@ class Evidence:
     def tells_apart(self) -> bool:
         """Whether the right subject is found more often than by chance.
 
-        Ranks of one person's sessions are alike, and say no more by chance than one of them.
+        Ranks of one subject's sessions are alike, and say no more by chance than one of them.
         """
         n = self.n_subjects
         spread = math.sqrt((n**2 - 1) / 12) / n / math.sqrt(self.n_people)

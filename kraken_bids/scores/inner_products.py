@@ -1,4 +1,4 @@
-"""Inner products of people's connectomes: what every score of a cohort follows from.
+"""Inner products of subjects' connectomes: what every score of a cohort follows from.
 
 All connectomes are taken less one center, mostly the cohort's mean, so that nothing is lost to
 rounding. A prediction that is a weighted sum of other rows needs no edges of its own.

@@ -182,7 +182,7 @@ def unlike(flavor: Flavor, own: float) -> Doubt:
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """Another form of a training mean, and what is said of a person who fits it better."""
+    """Another form of a training mean, and what is said of a subject who fits it better."""
 
     target: Vector  # standardized, [n_edges]
     least: float

@@ -96,7 +96,7 @@ def chance_rank(n_subjects: int) -> float:
 
 
 def find_ranked(people: Sequence[object]) -> NDArray[np.bool_] | None:
-    """Whose predictions the own one is ranked among: those of other people, not of other sessions.
+    """Whose predictions the own one is ranked among: those of other subjects, no other sessions.
 
     Parameters
     ----------

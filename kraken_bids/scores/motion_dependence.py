@@ -12,21 +12,21 @@ from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.io.records import column
 
 MIN_PEOPLE = 10
-"""A correlation over fewer people is mostly chance."""
+"""A correlation over fewer subjects is mostly chance."""
 ALPHA = 0.05
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class MotionDependence:
-    """Correlation of every edge with head motion over the people of a cohort."""
+    """Correlation of every edge with head motion over the subjects of a cohort."""
 
     correlation: Floats
     """[n_edges]: Pearson's r with mean framewise displacement; NaN where it cannot be had."""
     p_value: Floats
     """[n_edges]: two-sided."""
     n_people: int
-    """People that count, each once."""
+    """Subjects that count, each once."""
 
     @property
     def median_absolute(self) -> float:
@@ -89,26 +89,26 @@ def correlate_with_motion(
     mean_fd: NDArray[np.floating],
     people: Sequence[object] | None = None,
 ) -> MotionDependence:
-    """Correlate every edge with head motion over people; connectomes are read one by one.
+    """Correlate every edge with head motion over subjects; connectomes are read one by one.
 
-    Sessions of one person are averaged, edges and motion alike: as observations of their own they
+    Sessions of one subject are averaged, edges and motion alike: as observations of their own they
     would make p far too small, since both are much the same in all of them.
 
     Parameters
     ----------
     connectomes : iterable of ndarray of shape (n_edges,)
-        One per session; r and p of an edge that fewer than 10 people have, or that is constant,
+        One per session; r and p of an edge that fewer than 10 subjects have, or that is constant,
         are NaN.
     mean_fd : ndarray of shape (n_sessions,)
         mm.
     people : sequence of length n_sessions, optional
-        Whose session each is, those of one person one after the other; somebody else's each by
+        Whose session each is, those of one subject one after the other; somebody else's each by
         default.
 
     Raises
     ------
     ConnectomeError
-        If there are fewer than 10 people, all with the same motion, no edge that varies, or
+        If there are fewer than 10 subjects, all with the same motion, no edge that varies, or
         one connectome has another number of edges.
 
     Source
@@ -134,7 +134,7 @@ def correlate_with_motion(
 
 
 def _test(correlation: NDArray[np.float64], n: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Two-sided p of correlations over n people each, by Student's t."""
+    """Two-sided p of correlations over n subjects each, by Student's t."""
     from scipy.special import stdtr
 
     freedom = np.maximum(n - 2, 1)
@@ -221,7 +221,7 @@ def region_centroids(
 
 
 class _Sums:
-    """Sums over people from which correlations follow, edge by edge."""
+    """Sums over subjects from which correlations follow, edge by edge."""
 
     def __init__(self) -> None:
         self.n: NDArray[np.int64] = np.empty(0, np.int64)
@@ -229,7 +229,7 @@ class _Sums:
         self._sums: Floats = np.empty((5, 0))
 
     def add(self, sessions: Sequence[tuple[Floats, float]]) -> None:
-        """Add one person: edges [n_edges] and motion of each session, averaged edge by edge."""
+        """Add one subject: edges [n_edges] and motion of each session, averaged edge by edge."""
         first = sessions[0][0]
         if not len(self.n):
             self.n = np.zeros(len(first), np.int64)

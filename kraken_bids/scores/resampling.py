@@ -1,4 +1,4 @@
-"""Draws of people: whom permutations give a prediction to, and who is in a bootstrap sample."""
+"""Draws of subjects: whom permutations give a prediction to, and who is in a bootstrap sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Kinship:
-    """Which rows are sessions of one person, and which people are of one family."""
+    """Which rows are sessions of one subject, and which subjects are of one family."""
 
     people: tuple[int, ...]
-    """Number of the person of each row."""
+    """Number of the subject of each row."""
     families: tuple[int, ...]
     """Number of the family of each row."""
 
     @classmethod
     def of(cls, people: Sequence[object], families: Sequence[object] | None = None) -> "Kinship":
-        """Take the names of each row's person and family; without any, people are alone."""
+        """Take the names of each row's subject and family; without any, subjects are alone."""
         named = people if families is None else families
         return cls(_number(people), _number(named))
 
     @classmethod
     def none(cls, n_rows: int) -> "Kinship":
-        """Take every row for a person without relatives."""
+        """Take every row for a subject without relatives."""
         return cls(tuple(range(n_rows)), tuple(range(n_rows)))
 
     def take(self, rows: Sequence[int] | Indices) -> "Kinship":
@@ -38,7 +38,7 @@ class Kinship:
 
     @property
     def n_people(self) -> int:
-        """People, whose sessions count once."""
+        """Subjects, whose sessions count once."""
         return len(set(self.people))
 
     @property
@@ -65,9 +65,9 @@ class Draws:
 
 @lru_cache(maxsize=4)
 def draw(kinship: Kinship, *, n_permutations: int, n_bootstraps: int, seed: int) -> Draws:
-    """Draw permutations of people, and bootstrap samples of families.
+    """Draw permutations of subjects, and bootstrap samples of families.
 
-    Whoever gets another person's predictions gets those of that person's sessions, one after the
+    Whoever gets another subject's predictions gets those of that subject's sessions, one after the
     other and from the start again where there are fewer. A family is in a sample with all of its
     sessions, or not.
 
@@ -86,7 +86,7 @@ def draw(kinship: Kinship, *, n_permutations: int, n_bootstraps: int, seed: int)
 
 
 def _give_sessions(people: Indices, given: Indices) -> Indices:
-    """Rows that people's sessions get, by the person whose predictions they get."""
+    """Rows that subjects' sessions get, by the subject whose predictions they get."""
     sizes = np.bincount(people)
     if len(sizes) == len(people):
         return given

@@ -1,4 +1,4 @@
-"""How alike two measurements of one person are: the ceiling of what a prediction can reach."""
+"""How alike two measurements of one subject are: the ceiling of what a prediction can reach."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,20 +26,20 @@ BASES = {
 """What a ceiling rests on."""
 CEILINGS = ("avgcorr_resid", "avgrank", "top1acc")
 MIN_TWICE = 5
-"""Fewer people measured twice say nothing of the ceiling."""
+"""Fewer subjects measured twice say nothing of the ceiling."""
 SEED_OFFSET = 1
 """Ceilings are drawn apart from the predictions that they are compared with."""
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What a second measurement of the same person reaches as a prediction of the first."""
+    """What a second measurement of the same subject reaches as a prediction of the first."""
 
     basis: str = "unknown"
     scores: Mapping[str, Score] = field(default_factory=dict)
     """Of each of :data:`CEILINGS`."""
     n: int = 0
-    """People who were measured twice."""
+    """Subjects who were measured twice."""
 
     def score(self, name: str) -> Score:
         """One of the scores; NaN where it is unknown."""
@@ -73,7 +73,7 @@ def compare_twice(
     rows : Rows
         Of measured connectomes.
     pairs : sequence of tuple of two int
-        First and second measurement of each person, as rows.
+        First and second measurement of each subject, as rows.
     families : sequence, optional
         Family of each of the pairs.
     """
@@ -95,7 +95,7 @@ def score_ceiling(
     n_bootstraps: int = 1000,
     seed: int = 0,
 ) -> Ceiling:
-    """Score second measurements; fewer than 5 people say nothing.
+    """Score second measurements; fewer than 5 subjects say nothing.
 
     Parameters
     ----------

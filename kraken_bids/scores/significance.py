@@ -97,7 +97,7 @@ def compare(
     mean : ndarray of shape (n_edges,), optional
         Mean connectome for ``avgcorr_resid`` (the observed mean), and the group mean of ``gain``.
     folds : ndarray of shape (n_subjects,), optional
-        Without a mean, everyone's group mean is that of the people outside the own fold (of
+        Without a mean, everyone's group mean is that of the subjects outside the own fold (of
         everyone else).
     kinship : Kinship, optional
         Who is a session of whom, and whose relative.
@@ -124,7 +124,7 @@ def compare_products(
     Parameters
     ----------
     folds : ndarray of shape (n_subjects,), optional
-        Everyone's group mean is that of the people outside the own fold; without any, it is the
+        Everyone's group mean is that of the subjects outside the own fold; without any, it is the
         center of the products.
     """
     n = len(products.cross)
@@ -165,7 +165,7 @@ def _judge_means(products: Products, folds: NDArray[np.intp] | None) -> tuple[Ma
 def list_cells(plain: Matrix, demeaned: Matrix, kinship: Kinship) -> dict[str, Matrix]:
     """Cells of the metrics that correlations of everyone with everyone give.
 
-    A prediction is ranked among those of other people: other sessions of the person predicted are
+    A prediction is ranked among those of others: other sessions of the subject predicted are
     passed over, since they are no one else's.
 
     Parameters

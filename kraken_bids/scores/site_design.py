@@ -20,7 +20,7 @@ RANK_TOLERANCE = 1e-8
 """Share of a column's length that has to be its own."""
 MOST_NAMED = 6
 LITTLE_WITHIN = 0.05
-"""Share of a covariate's variance within sites below which its effect hangs on few people."""
+"""Share of a covariate's variance within sites below which its effect hangs on few subjects."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class SiteDesign:
     """Sites, covariates, and how much each session counts."""
 
     sites: tuple[str, ...]
-    """Those with enough people, in order; a column of the regression each."""
+    """Those with enough subjects, in order; a column of the regression each."""
     n_people: tuple[int, ...]
-    """People of each site who are fitted on."""
+    """Subjects of each site who are fitted on."""
     covariates: tuple[Covariate, ...]
     values: Floats
     """[n_rows, n_sites + n_columns of covariates]; zeros in rows that are left out."""
     weights: Floats
-    """[n_rows]; one over the sessions of the person at the site, 0 for rows that are left out."""
+    """[n_rows]; one over the sessions of the subject at the site, 0 for rows that are left out."""
 
     @property
     def covariate_columns(self) -> tuple[str, ...]:
@@ -53,8 +53,8 @@ def design_sites(
 ) -> SiteDesign:
     """Set up the regression of connectomes on site and covariates.
 
-    A person counts as one at each site, however many sessions there are. Whoever lacks the site
-    or a covariate is not fitted on, nor is a site with fewer people than asked for.
+    A subject counts as one at each site, however many sessions there are. Whoever lacks the site
+    or a covariate is not fitted on, nor is a site with fewer subjects than asked for.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def design_sites(
     is_fitted : ndarray of bool of shape (n_rows,)
         Who may be fitted on.
     min_people : int
-        Fewest people of a site; one alone is never enough.
+        Fewest subjects of a site; one alone is never enough.
     """
     known = is_fitted & np.array([bool(site) for site in sites], bool)
     for column in encode_all(fit_covariates(columns, known.astype(float)), columns, len(sites)).T:
@@ -96,7 +96,7 @@ def encode_all(
 def count_subjects(
     sites: Sequence[str], people: Sequence[str], known: NDArray[np.bool_]
 ) -> dict[str, int]:
-    """Count the people of each site, sessions together."""
+    """Count the subjects of each site, sessions together."""
     pairs = {(site, who) for site, who, own in zip(sites, people, known, strict=True) if own}
     counts: dict[str, int] = {}
     for site, _ in sorted(pairs):
@@ -110,7 +110,7 @@ def weigh_sessions(whose: Sequence[Hashable], known: NDArray[np.bool_]) -> Float
     Parameters
     ----------
     whose : sequence of length n_rows
-        Whose session it is: a person, or a person at a site.
+        Whose session it is: a subject, or a subject at a site.
     known : ndarray of bool of shape (n_rows,)
         Which rows count.
     """
@@ -127,7 +127,7 @@ def check_design(design: SiteDesign, column: str, *, of: str = "") -> None:
     column : str
         Of the table, which names the sites; for messages.
     of : str, optional
-        Flavor whose people the design is of.
+        Flavor whose subjects the design is of.
 
     Raises
     ------
@@ -170,17 +170,17 @@ def check_design(design: SiteDesign, column: str, *, of: str = "") -> None:
 def check_groups(
     sites: Sequence[str], groups: Sequence[str], column: str, *, group_column: str
 ) -> None:
-    """Check that groups of people can be told from sites, where the mean is of all of them.
+    """Check that groups of subjects can be told from sites, where the mean is of all of them.
 
     Parameters
     ----------
     groups : sequence of str
-        Group of each person, such as patient or control; '' where it is not known.
+        Group of each subject, such as patient or control; '' where it is not known.
 
     Raises
     ------
     SettingsError
-        If no site, or chain of sites, holds people of both sides of a difference of groups.
+        If no site, or chain of sites, holds subjects of both sides of a difference of groups.
     """
     pairs = sorted({(a, b) for a, b in zip(sites, groups, strict=True) if a and b})
     names, kinds = (sorted({pair[side] for pair in pairs}) for side in (0, 1))

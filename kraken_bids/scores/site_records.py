@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from kraken_bids.io.records import column
 
 MIN_PEOPLE = 5
-"""People of a site from which it is asked whether it can be told from others."""
+"""Subjects of a site from which it is asked whether it can be told from others."""
 BEFORE, AFTER = "none", "by site"
 STATES = {BEFORE: "as measured", AFTER: "each site adapted without those held out"}
 METRICS = {

@@ -26,14 +26,14 @@ class Interval:
 def count_confusions(
     labels: Indices, predicted: Indices, subjects: Indices, *, n_people: int, n_classes: int
 ) -> Counts:
-    """Count trials by person, label and predicted label ``[n_people, n_classes, n_classes]``.
+    """Count trials by subject, label and predicted label ``[n_people, n_classes, n_classes]``.
 
     Parameters
     ----------
     labels, predicted : ndarray of shape (n_trials,)
         Numbers of classes.
     subjects : ndarray of shape (n_trials,)
-        Number of the person, or family, of each trial.
+        Number of the subject, or family, of each trial.
     """
     counts = np.zeros((n_people, n_classes, n_classes))
     np.add.at(counts, (subjects, labels, predicted), 1)
@@ -41,7 +41,7 @@ def count_confusions(
 
 
 def add_confusions(counted: Sequence[Counts]) -> Counts:
-    """Add up the confusions of folds, as of :func:`count_confusions`, of the people held out."""
+    """Add up the confusions of folds, as of :func:`count_confusions`, of the subjects held out."""
     total = np.sum(counted, axis=0)
     return np.asarray(total[total.any(axis=(1, 2))])
 
@@ -63,8 +63,8 @@ def estimate_accuracy(
     Returns
     -------
     Interval
-        Percentiles of 2,000 samples in which people are drawn whole, with all their trials, since
-        trials of one person are no independent observations; NaN of fewer than two people.
+        Percentiles of 2,000 samples in which subjects are drawn whole, with all trials, since
+        trials of one subject are no independent observations; NaN of fewer than two subjects.
     """
     n_people = len(confusions)
     draws = np.random.default_rng(seed).multinomial(
@@ -83,10 +83,10 @@ def estimate_accuracy(
 def spread_accuracy(
     by_training: Sequence[Counts], whole: Interval, *, balanced: bool = False
 ) -> Interval:
-    """95 % interval of an accuracy over independent trainings, each tried on its own people.
+    """95 % interval of an accuracy over independent trainings, each tried on its own subjects.
 
     For labels shuffled anew for each: a network takes alike trials for one label, right or wrong
-    together, so that one shuffle says little, however many trials and people it is tried on.
+    together, so that one shuffle says little, however many trials and subjects it is tried on.
     Log-odds are taken for normal, so that both ends lie between 0 and 1.
 
     Parameters
@@ -154,7 +154,7 @@ def find_guessing_range(share: float, n_trials: int) -> Interval:
 
 
 def _compute(weights: NDArray[np.float64], confusions: Counts, *, balanced: bool) -> Counts:
-    """Accuracy of each sample of people ``[n_samples]``."""
+    """Accuracy of each sample of subjects ``[n_samples]``."""
     totals = np.tensordot(weights, confusions, 1)
     right = np.diagonal(totals, axis1=1, axis2=2)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,7 +1,7 @@
 """Calibrated predictions: a cohort's mean, and as much of a prediction as proved right there.
 
-Raw predictions identify people and still err more than the cohort's mean does: they lie in the
-units and around the mean of the training data, and differ between people by too much or too
+Raw predictions identify subjects and still err more than the cohort's mean does: they lie in the
+units and around the mean of the training data, and differ between subjects by too much or too
 little. A calibration brings them to the units and the mean of a cohort in which the target was
 measured, edge by edge: ``mean_measured + slope * (predicted - mean_predicted)``.
 """
@@ -32,9 +32,9 @@ class Calibration:
     """What brings predictions of one target from one source to a cohort's units and mean."""
 
     mean_measured: Edges
-    """[n_edges], of the people it was fitted on."""
+    """[n_edges], of the subjects it was fitted on."""
     mean_predicted: Edges
-    """[n_edges], of the same people's raw predictions."""
+    """[n_edges], of the same subjects' raw predictions."""
     slope: Edges
     """[n_edges]; 0 where nothing of a prediction proved right."""
     n_fitted: int
@@ -42,7 +42,7 @@ class Calibration:
     kept: float
     """Share of the slopes that cross-validation has left, 0 to 1; 0: everybody gets the mean."""
     correlation: float
-    """Mean over edges of the correlation of predicted and measured values over people: what the
+    """Mean over edges of the correlation of predicted and measured values over subjects: what the
     slope of every edge was shrunk to, in units of the edge's own spread."""
 
     def take(self, edges: slice) -> Self:
@@ -86,7 +86,7 @@ class HeldOut:
 
 @dataclass(frozen=True, eq=False)
 class CrossFit:
-    """A calibration, and those fitted without each fold of the same people."""
+    """A calibration, and those fitted without each fold of the same subjects."""
 
     calibration: Calibration
     """Fitted on everyone."""
@@ -108,12 +108,12 @@ class CrossFit:
 def fit_calibration(
     measured: NDArray[np.floating], predicted: NDArray[np.floating], *, folds: NDArray[np.intp]
 ) -> CrossFit:
-    """Fit a calibration on people who have both, and one without each fold of them.
+    """Fit a calibration on subjects who have both, and one without each fold of them.
 
-    The slope of an edge is that of least squares over people, shrunk in two steps. First towards
+    The slope of an edge is that of least squares over subjects, shrunk in two steps. First towards
     what all edges have in common, by empirical Bayes: correlations of single edges scatter around
     their mean by chance and truly, and only the true part is kept. Then, all edges alike, towards
-    0, by what the predictions add to the mean in people who were held out, less its standard
+    0, by what the predictions add to the mean in subjects who were held out, less its standard
     error; so that where nothing can be predicted the mean is.
 
     Parameters
@@ -121,10 +121,10 @@ def fit_calibration(
     measured : ndarray of shape (n_subjects, n_edges)
         Finite.
     predicted : ndarray of shape (n_subjects, n_edges)
-        Raw, of the same people.
+        Raw, of the same subjects.
     folds : ndarray of shape (n_subjects,)
-        Fold of each (:func:`~kraken_bids.models.splits.deal_folds`); people of one family, and
-        sessions of one person, in one fold.
+        Fold of each (:func:`~kraken_bids.models.splits.deal_folds`); subjects of one family, and
+        sessions of one subject, in one fold.
     """
     sums = sum_folds(measured, predicted, folds)
     part = slice(None, None, max(1, -(-measured.shape[1] // MAX_WEIGHED)))

@@ -1,4 +1,4 @@
-"""How much larger than usual the errors of a person's predictions are expected to be."""
+"""How much larger than usual the errors of a subject's predictions are expected to be."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,15 @@ MIN_DISTANCE = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class Difficulty:
-    """Expected size of a person's errors, relative to that of the people it was fitted on."""
+    """Expected size of a subject's errors, relative to that of the subjects it was fitted on."""
 
     center: Vector
-    """Mean features of the people it was fitted on [n_features]."""
+    """Mean features of the subjects it was fitted on [n_features]."""
     weights: Vector
     """Change of the logarithm of the errors with each feature [n_features]."""
 
     def judge(self, features: Vector) -> Vector:
-        """Difficulty of people by their features ``[n_subjects, n_features]``; 1 is usual.
+        """Difficulty of subjects by their features ``[n_subjects, n_features]``; 1 is usual.
 
         A feature that is not known (NaN) counts as usual.
         """
@@ -31,7 +31,7 @@ class Difficulty:
 
 
 def fit_difficulty(errors: Vector, features: Vector) -> Difficulty:
-    """Regress the logarithm of people's errors on what may predict them.
+    """Regress the logarithm of subjects' errors on what may predict them.
 
     Least squares, shrunk towards no difference by the ratio of adjusted to plain R², so that
     features that predict nothing change little.
@@ -39,7 +39,7 @@ def fit_difficulty(errors: Vector, features: Vector) -> Difficulty:
     Parameters
     ----------
     errors : ndarray of shape (n_subjects,)
-        Root mean square error of each person, positive.
+        Root mean square error of each subject, positive.
     features : ndarray of shape (n_subjects, n_features)
         NaN where not known.
     """
@@ -60,14 +60,14 @@ def fit_difficulty(errors: Vector, features: Vector) -> Difficulty:
 
 
 def describe_subjects(latents: NDArray[np.floating], center: Vector, outside: Vector) -> Vector:
-    """Features of people that may predict their errors ``[n_subjects, 2]``.
+    """Features of subjects that may predict their errors ``[n_subjects, 2]``.
 
     Parameters
     ----------
     latents : ndarray of shape (n_subjects, n_latent)
         Fused, of the source.
     center : ndarray of shape (n_latent,)
-        Mean latent of the people whom a calibration was fitted on.
+        Mean latent of the subjects whom a calibration was fitted on.
     outside : ndarray of shape (n_subjects,)
         Share of the inputs' variance that the model does not see; NaN where not known.
 

@@ -1,4 +1,4 @@
-"""Regression of measured on predicted edges over people, with any fold of them left out."""
+"""Regression of measured on predicted edges over subjects, with any fold of them left out."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ROUNDING = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class FoldSums:
-    """Sums over the people of each fold, from which those of any others follow.
+    """Sums over the subjects of each fold, from which those of any others follow.
 
     Values are less ``center``, so that nothing is lost where an edge's mean is far from 0.
     """
@@ -24,7 +24,7 @@ class FoldSums:
     center: tuple[Vector, Vector]
     """Mean predicted and mean measured edges of everyone [n_edges]."""
     n: NDArray[np.intp]
-    """People of each fold [n_folds]."""
+    """Subjects of each fold [n_folds]."""
     predicted: Vector
     """[n_folds, n_edges], as what follows."""
     measured: Vector
@@ -42,7 +42,7 @@ class FoldSums:
         """Regress measured on predicted edges over everyone but some folds; slopes are shrunk.
 
         The correlation of each edge is shrunk to their mean by empirical Bayes: the variance of
-        true correlations is that over edges less what chance gives so many people
+        true correlations is that over edges less what chance gives so many subjects
         (``(1 - r²)² / (n - 1)``), and no less than 0.
         """
         kept = np.array([fold not in without for fold in range(len(self.n))], np.float64)
@@ -76,7 +76,7 @@ class EdgeSlopes:
     mean_predicted: Vector
     mean_measured: Vector
     variance: Vector
-    """Of measured edges over people [n_edges]; 0 where nobody differs."""
+    """Of measured edges over subjects [n_edges]; 0 where nobody differs."""
     slope: Vector
     """[n_edges]; 0 where predicted or measured edges do not differ."""
     correlation: float
@@ -94,7 +94,7 @@ def sum_folds(
 def sum_groups(
     measured: NDArray[np.floating], predicted: NDArray[np.floating], member: Vector
 ) -> FoldSums:
-    """Add up predicted and measured edges ``[n_subjects, n_edges]`` of any groups of people.
+    """Add up predicted and measured edges ``[n_subjects, n_edges]`` of any groups of subjects.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
 """Draws of connectomes that were not measured: calibrated prediction, residual and their doubt.
 
-A calibrated prediction is what is expected of a person; people scatter around it. Statistics on
+A calibrated prediction is what is expected of a subject; subjects scatter around it. Statistics on
 predictions as if they were measured are too sure, and see too little spread. A draw adds a
-residual such as measured people have: a part of low rank, so that edges covary as theirs do, and
-noise of each edge. Each draw fits slopes and residuals anew on a bootstrap sample of people, so
-that draws differ also by what so few people leave open (proper imputation).
+residual such as measured subjects have: a part of low rank, so that edges covary as theirs do, and
+noise of each edge. Each draw fits slopes and residuals anew on a bootstrap sample of subjects, so
+that draws differ also by what so few subjects leave open (proper imputation).
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,18 +24,18 @@ Floats = NDArray[np.float64]
 Edges = NDArray[np.float32]
 
 MIN_FREE = 10
-"""Fewer people beyond the number of covariates tell nothing of residuals."""
+"""Fewer subjects beyond the number of covariates tell nothing of residuals."""
 BATCH = 10
-"""Draws that are fitted in one pass over the people."""
+"""Draws that are fitted in one pass over the subjects."""
 ROWS = 32
-"""People who are drawn at once."""
+"""Subjects who are drawn at once."""
 N_FLIPS = 3
 """Copies with random signs, whose largest factor tells chance from covariance."""
 
 
 @dataclass(frozen=True, eq=False)
 class ResidualFit:
-    """What one bootstrap sample says: the mean and slope of each edge, and how people scatter."""
+    """What a bootstrap sample says: the mean and slope of each edge, and how subjects scatter."""
 
     mean_measured: Floats
     """[n_edges], as what follows."""
@@ -51,14 +51,14 @@ class ResidualFit:
 
 @dataclass(frozen=True, eq=False)
 class Imputer:
-    """People with measured and predicted connectomes, from whom those of others are drawn.
+    """Subjects with measured and predicted connectomes, from whom those of others are drawn.
 
     Parameters
     ----------
     measured, predicted : ndarray of shape (n_subjects, n_edges)
-        Of the people who have both; raw predictions.
+        Of the subjects who have both; raw predictions.
     fitted : CrossFit
-        The calibration of these people; what is left in people held out scales the residuals.
+        The calibration of these subjects; what is left in subjects held out scales the residuals.
     covariates : ndarray of shape (n_subjects, n_covariates)
         The first column of ones, as of :func:`~kraken_bids.scores.covariates.encode_covariates`;
         rows with NaN have no part in the residuals.
@@ -68,7 +68,7 @@ class Imputer:
     Raises
     ------
     ConnectomeError
-        If there are not :data:`MIN_FREE` people more than covariates.
+        If there are not :data:`MIN_FREE` subjects more than covariates.
     """
 
     measured: Edges
@@ -79,7 +79,7 @@ class Imputer:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check that there are people enough."""
+        """Check that there are subjects enough."""
         n_free = int(self._known.sum()) - self.covariates.shape[1]
         if n_free < MIN_FREE:
             raise ConnectomeError(
@@ -90,7 +90,7 @@ class Imputer:
 
     @cached_property
     def residuals(self) -> Edges:
-        """What predictions and covariates leave of people held out ``[n_subjects, n_edges]``.
+        """What predictions and covariates leave of subjects held out ``[n_subjects, n_edges]``.
 
         Around the mean of everyone, with the slopes that were fitted without the own fold; scaled
         for the degrees of freedom that mean and covariates take. 0 in rows whose covariates are
@@ -111,7 +111,7 @@ class Imputer:
 
     @cached_property
     def explained(self) -> float:
-        """Share of the variance between people that prediction and covariates explain, 0 to 1."""
+        """Share of the variance of subjects that prediction and covariates explain, 0 to 1."""
         total = sum(
             float(self.measured[:, part].var(axis=0, dtype=np.float64, ddof=1).sum())
             for part in list_blocks(self.measured)
@@ -140,14 +140,14 @@ class Imputer:
     def draw(
         self, predicted: NDArray[np.floating], covariates: Floats, n_draws: int
     ) -> Iterator[tuple[int, Edges]]:
-        """Draw connectomes of people in whom they were not measured.
+        """Draw connectomes of subjects in whom they were not measured.
 
         Parameters
         ----------
         predicted : ndarray of shape (n_lacking, n_edges)
             Raw.
         covariates : ndarray of shape (n_lacking, n_covariates)
-            Encoded as those of the people fitted on; one that is not known counts as their mean.
+            Encoded as those of the subjects fitted on; one that is not known counts as their mean.
 
         Yields
         ------
@@ -232,7 +232,7 @@ class Imputer:
 
 
 def _multiply(weights: Floats, rows: Edges) -> Floats:
-    """Weighted sums ``[n_sums, n_edges]`` of people's edges, in float64."""
+    """Weighted sums ``[n_sums, n_edges]`` of subjects' edges, in float64."""
     found = np.empty((len(weights), rows.shape[1]))
     for part in list_blocks(rows):
         found[:, part] = weights @ rows[:, part].astype(np.float64)
@@ -252,7 +252,7 @@ def _draw_rows(
     covariates: Floats,
     rng: np.random.Generator,
 ) -> Edges:
-    """Draw some people's connectomes from one fit."""
+    """Draw some subjects' connectomes from one fit."""
     rows = fit.mean_measured + fit.slope * (predicted - fit.mean_predicted)
     rows += covariates @ fit.effects
     rows += rng.standard_normal((len(predicted), len(fit.factors))) @ fit.factors

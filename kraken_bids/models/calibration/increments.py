@@ -1,4 +1,4 @@
-"""What predictions add to the mean in people who were held out, and how much of it to keep."""
+"""What predictions add to the mean in subjects who were held out, and how much of it to keep."""
 
 from dataclasses import dataclass
 
@@ -13,11 +13,11 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Increments:
-    """Products of what people are apart from the mean with what was predicted of that.
+    """Products of what subjects are apart from the mean with what was predicted of that.
 
-    Of each person, with the own fold and one more left out of the fit; where that is the own
+    Of each subject, with the own fold and one more left out of the fit; where that is the own
     fold, with no more. In two units: as edges are, and by the variance of each edge over those
-    who have a part in the choice, as R² has it. The person is among them: an edge of sparse
+    who have a part in the choice, as R² has it. The subject is among them: an edge of sparse
     structure that is near 0 in all but one would else count a million times in that one.
     """
 
@@ -32,7 +32,7 @@ class Increments:
     """[n_subjects]"""
 
     def spread_gains(self, kept: Vector) -> Vector:
-        """Give the standard error of each person's gain over the mean that the fit brings.
+        """Give the standard error of each subject's gain over the mean that the fit brings.
 
         By the jackknife that leaves out one fold more: how much the gain changes.
 
@@ -52,16 +52,16 @@ class Increments:
         return np.asarray(np.sqrt((n_folds - 2) / (n_folds - 1) * squared))
 
     def choose_share(self, without: int | None = None) -> float:
-        """Share of the increments that serves people best who were held out, 0 to 1.
+        """Share of the increments that serves subjects best who were held out, 0 to 1.
 
-        The share that would have been best for them, less its variance over people divided by
+        The share that would have been best for them, less its variance over subjects divided by
         it: of one that is no more than its standard error nothing is kept. The smaller one of the
         two units, in both of which the result then is no worse than the mean.
 
         Parameters
         ----------
         without : int, optional
-            Fold whose people have no part in this at all.
+            Fold whose subjects have no part in this at all.
         """
         rows = np.arange(len(self.folds))
         if without is None:

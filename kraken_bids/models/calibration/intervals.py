@@ -1,8 +1,8 @@
 """Conformal prediction intervals of calibrated edges: jackknife-minmax over folds.
 
 Source: Barber, Candès, Ramdas, Tibshirani, *Predictive inference with the jackknife+*, Annals of
-Statistics 49(1), 2021: their jackknife-minmax with folds in place of single people. It holds the
-CV+ interval, and needs one prediction per fold where that needs one per person.
+Statistics 49(1), 2021: their jackknife-minmax with folds in place of single subjects. It holds the
+CV+ interval, and needs one prediction per fold where that needs one per subject.
 """
 
 import math
@@ -35,18 +35,18 @@ class Intervals:
     coverage: float
     """Share of measured edges that they promise to hold."""
     error: Edges
-    """Error that held-out people's rarely exceeded [n_edges], at usual difficulty."""
+    """Error that held-out subjects' rarely exceeded [n_edges], at usual difficulty."""
     difficulty: tuple[Difficulty, ...]
     """Fitted without each fold."""
 
     def judge(self, features: Vector, folds: NDArray[np.intp] | None = None) -> Vector:
-        """Difficulty of people by their features: the largest that any fold says.
+        """Difficulty of subjects by their features: the largest that any fold says.
 
         Parameters
         ----------
         features : ndarray of shape (n_subjects, n_features)
         folds : ndarray of shape (n_subjects,), optional
-            Of people who were fitted on: what is said without their own.
+            Of subjects who were fitted on: what is said without their own.
         """
         every = np.stack([one.judge(features) for one in self.difficulty])
         if folds is None:
@@ -55,7 +55,7 @@ class Intervals:
 
 
 def count_needed(coverage: float) -> int:
-    """Count the people below whom no interval of a coverage is finite."""
+    """Count the subjects below whom no interval of a coverage is finite."""
     share = Fraction(str(coverage))
     return math.ceil(share / (1 - share))
 
@@ -63,14 +63,14 @@ def count_needed(coverage: float) -> int:
 def bound_errors(
     errors: NDArray[np.floating], coverage: float, people: Sequence[object] | None = None
 ) -> Edges:
-    """Error of each edge that a new person's exceeds with no more than the promised chance.
+    """Error of each edge that a new subject's exceeds with no more than the promised chance.
 
     Parameters
     ----------
     errors : ndarray of shape (n_subjects, n_edges)
-        Absolute, of people who were held out.
+        Absolute, of subjects who were held out.
     people : sequence of length n_subjects, optional
-        Whose session each row is, somebody else's each by default. A person counts as one: each
+        Whose session each row is, somebody else's each by default. A subject counts as one: each
         session as its share of that.
 
     Source
@@ -102,13 +102,13 @@ def fit_intervals(
     coverage: float,
     people: Sequence[object] | None = None,
 ) -> Intervals:
-    """Fit intervals on the errors that calibrated predictions make in held-out people.
+    """Fit intervals on the errors that calibrated predictions make in held-out subjects.
 
     Parameters
     ----------
     measured : ndarray of shape (n_subjects, n_edges)
     features : ndarray of shape (n_subjects, n_features)
-        What may predict the size of people's errors.
+        What may predict the size of subjects' errors.
     people : sequence of length n_subjects, optional
         As of :func:`bound_errors`.
     """
@@ -149,9 +149,9 @@ def measure_coverage(
     coverage: float,
     people: Sequence[object] | None = None,
 ) -> tuple[NDArray[np.bool_], slice]:
-    """Tell which measured edges lie in intervals that were fitted without the person's fold.
+    """Tell which measured edges lie in intervals that were fitted without the subject's fold.
 
-    Everything is fitted anew on the people of the other folds, in as many folds as they are; but
+    Everything is fitted anew on the subjects of the other folds, in as many folds as they are; but
     the share of the increments that is kept is that of the calibration without the own fold.
 
     Returns
@@ -184,7 +184,7 @@ def measure_coverage(
 
 
 def _size_errors(measured: Edges, predicted: EdgeArray) -> Vector:
-    """Root mean square error of each person, in units of each edge's own."""
+    """Root mean square error of each subject, in units of each edge's own."""
     total = np.zeros(len(measured))
     for part in list_blocks(measured):
         squares = (measured[:, part] - predicted[:, part]).astype(np.float64) ** 2

@@ -1,4 +1,4 @@
-"""Calibrations on disk, in one HDF5 file: for later runs, other sites and single people."""
+"""Calibrations on disk, in one HDF5 file: for later runs, other sites and single subjects."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ class PairCalibration:
     """Calibration and intervals of one target from one source, and whom they were fitted on."""
 
     inputs: tuple[str, ...]
-    """Flavors that the source averaged in the people it was fitted on."""
+    """Flavors that the source averaged in the subjects it was fitted on."""
     units: str
     """Units of the measured connectomes it was fitted on, where their sidecars say so; or ''."""
     calibration: Calibration
@@ -58,7 +58,7 @@ class PairCalibration:
     """Fitted without each fold; as lines around the mean raw prediction of everyone."""
     intervals: Intervals
     latent_center: Vector
-    """Mean latent of the source over the people it was fitted on [n_latent]."""
+    """Mean latent of the source over the subjects it was fitted on [n_latent]."""
     folds: NDArray[np.intp]
     """[n_fitted]"""
     subjects: tuple[str, ...]

@@ -51,7 +51,7 @@ def choose_resolution(
 ) -> tuple[CommunitySettings, tuple[Resolution, ...]]:
     """Choose resolution and number of communities by agreement of halves.
 
-    People are dealt into two halves at random, with all their scans; scans of one person are, and
+    Subjects are dealt into two halves at random, with all their scans; scans of one are, and
     a scan alone is cut into parts.
     The resolution of the best agreement is taken; of several, that with the most communities, and
     of these that nearest to gamma 1. That all regions are in one community is no agreement,

@@ -1,4 +1,4 @@
-"""Adaptation of several sites, each with its own mean, of people who are alike in covariates."""
+"""Adaptation of several sites, each with its own mean, of subjects who are alike in covariates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,16 +25,16 @@ Floats = NDArray[np.float64]
 class SiteAdaptation(Adaptation):
     """What adapts the sites of a cohort to one model, each by its own map.
 
-    ``flavors`` are those of all sites together: of the mean of all people who were fitted on, at
+    ``flavors`` are those of all sites together: of the mean of all subjects who were fitted on, at
     the covariates' averages. They adapt nobody.
     """
 
     column: str
     """Column of ``participants.tsv`` that names the sites."""
     sites: Mapping[str, Adaptation]
-    """By site; a flavor that too few people of a site have is not in its own."""
+    """By site; a flavor that too few subjects of a site have is not in its own."""
     covariates: Mapping[Flavor, tuple[Covariate, ...]] = field(default_factory=dict)
-    """How covariates were encoded, of the people who have each flavor."""
+    """How covariates were encoded, of the subjects who have each flavor."""
     slopes: Mapping[Flavor, NDArray[np.float32]] = field(default_factory=dict)
     """What a unit of each column of covariates adds to every edge ``[n_columns, n_edges]``."""
     site_of: Mapping[str, str] = field(default_factory=dict)

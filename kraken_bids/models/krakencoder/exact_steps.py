@@ -1,7 +1,7 @@
 """The steps from edges to predicted edges in float64, each with its derivative.
 
 The model in use computes in float32 with folded maps; derivatives and what they are compared with
-need more digits, and one person at a time.
+need more digits, and one subject at a time.
 """
 
 from collections.abc import Callable, Sequence

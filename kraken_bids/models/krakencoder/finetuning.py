@@ -50,7 +50,7 @@ class Tuner:
     raw: Mapping[str, Matrix]
     """Scores ``[n_subjects, n_scores]`` by flavor id, not adapted; NaN where somebody lacks it."""
     adapted: Mapping[str, Matrix]
-    """The same people's adapted scores."""
+    """The same subjects' adapted scores."""
 
     @cached_property
     def judged(self) -> tuple[Path, ...]:
@@ -61,7 +61,7 @@ class Tuner:
 
     @property
     def is_crossed(self) -> bool:
-        """Whether people have both modalities."""
+        """Whether subjects have both modalities."""
         return len({is_moved(name) for name in self.raw}) == 2
 
     @cached_property
@@ -81,7 +81,7 @@ class Tuner:
         return all(self._last(name).bias is not None for name in self.raw)
 
     def shift(self, rows: Rows) -> Changes:
-        """Mean shift fitted on some people."""
+        """Mean shift fitted on some subjects."""
         means = {name: _mean(scores[rows]) for name, scores in self.adapted.items()}
         return Changes(means)
 
@@ -119,7 +119,7 @@ class Tuner:
         return np.stack(likeness)
 
     def list_candidates(self, rung: str, rows: Rows, lower: Changes) -> dict[str, Changes]:
-        """Fit a rung on some people with every strength, the one that adds nothing first.
+        """Fit a rung on some subjects with every strength, the one that adds nothing first.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Tuner:
             One of the last three of :data:`RUNGS`.
         rows : ndarray of bool, shape (n_subjects,)
         lower : Changes
-            Of the rung below, fitted on the same people.
+            Of the rung below, fitted on the same subjects.
         """
         found = {UNCHANGED: lower}
         if rung == LATENT_MAP and self.can_turn:
@@ -250,13 +250,13 @@ class Tuner:
 
 
 def _mean(scores: Matrix) -> Matrix:
-    """Mean of the people who have a flavor; 0 where nobody has."""
+    """Mean of the subjects who have a flavor; 0 where nobody has."""
     present = scores[np.isfinite(scores).all(axis=1)]
     return present.mean(axis=0) if len(present) else np.zeros(scores.shape[1])
 
 
 def _mean_rows(latents: Matrix) -> Matrix:
-    """Mean over people of each flavor's latents ``[n_flavors, 1, n_latent]``."""
+    """Mean over subjects of each flavor's latents ``[n_flavors, 1, n_latent]``."""
     return np.stack([_mean(z) for z in latents])[:, None]
 
 

@@ -34,7 +34,7 @@ INTERVAL = (2.5, 97.5)
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over people and how sure it is."""
+    """A mean over subjects and how sure it is."""
 
     value: float
     low: float
@@ -53,7 +53,7 @@ class Ladder:
     judged: tuple[Path, ...]
     """Those that the choice is made by."""
     scores: Mapping[str, Matrix]
-    """By rung ``[n_paths, n_subjects]``: each person's likeness when held out."""
+    """By rung ``[n_paths, n_subjects]``: each subject's likeness when held out."""
     strengths: Mapping[str, str]
     """Of each rung, fitted on everybody."""
     changes: Mapping[str, Changes]
@@ -65,12 +65,12 @@ class Ladder:
     seed: int
 
     def find_judged(self) -> NDArray[np.intp]:
-        """Rows of the people by whom the choice is made: they have both flavors of a path."""
+        """Rows of the subjects by whom the choice is made: they have both flavors of a path."""
         rows = [self.paths.index(path) for path in self.judged]
         return np.flatnonzero(np.isfinite(self.scores[MEAN_SHIFT][rows]).any(axis=0))
 
     def estimate(self, rung: str, *, over: str = "", paths: Sequence[Path] = ()) -> Estimate:
-        """Mean score of a rung in people held out, or its gain over another rung.
+        """Mean score of a rung in subjects held out, or its gain over another rung.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class Ladder:
 
 
 def climb_ladder(tuner: Tuner, *, families: Sequence[str] | None = None, seed: int = 0) -> Ladder:
-    """Fit every rung, judge each on people held out, and choose one.
+    """Fit every rung, judge each on subjects held out, and choose one.
 
     In each outer fold the strength of every rung is chosen on the remaining folds, each held out
     in turn, so that nobody who is judged had a say in anything.
@@ -120,7 +120,7 @@ def climb_ladder(tuner: Tuner, *, families: Sequence[str] | None = None, seed: i
 
 
 def estimate_mean(values: Matrix, families: NDArray[np.intp], *, seed: int = 0) -> Estimate:
-    """Mean over people ``[n_subjects]`` of values that are not NaN; families are drawn whole."""
+    """Mean over subjects ``[n_subjects]`` of values that are not NaN; families are drawn whole."""
     present = np.isfinite(values)
     n = int(present.sum())
     if not n:
@@ -140,7 +140,7 @@ def estimate_mean(values: Matrix, families: NDArray[np.intp], *, seed: int = 0) 
 def _climb(
     tuner: Tuner, rows: Rows, folds: NDArray[np.intp]
 ) -> tuple[dict[str, Changes], dict[str, str]]:
-    """Fit every rung on some people; strengths are chosen on the folds among them."""
+    """Fit every rung on some subjects; strengths are chosen on the folds among them."""
     whole = {NONE: Changes(), MEAN_SHIFT: tuner.shift(rows)}
     strengths = dict.fromkeys(whole, "")
     parts = [(rows & (folds != fold), rows & (folds == fold)) for fold in np.unique(folds[rows])]
@@ -206,7 +206,7 @@ def _choose(
 
 
 def _mean_paths(scores: Matrix) -> Matrix:
-    """Mean over the paths ``[n_paths, n_subjects]`` that each person has; NaN without any."""
+    """Mean over the paths ``[n_paths, n_subjects]`` that each subject has; NaN without any."""
     present = np.isfinite(scores)
     counts = present.sum(axis=0)
     sums = np.where(present, scores, 0.0).sum(axis=0)

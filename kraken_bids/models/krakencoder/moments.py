@@ -1,4 +1,4 @@
-"""Sums over people from which linear regressions between scores are fitted and judged."""
+"""Sums over subjects from which linear regressions between scores are fitted and judged."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,10 +11,10 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums of products of inputs ``x`` and outcomes ``y`` over some people."""
+    """Sums of products of inputs ``x`` and outcomes ``y`` over some subjects."""
 
     n: int
-    """People."""
+    """Subjects."""
     x: Matrix
     """Sum of inputs ``[n_inputs]``."""
     y: Matrix
@@ -39,7 +39,7 @@ class Moments:
         return cls(len(x), x.sum(axis=0), y.sum(axis=0), xx, x.T @ y, float(np.vdot(y, y)))
 
     def __add__(self, other: Self) -> Self:
-        """People of both."""
+        """Subjects of both."""
         return type(self)(
             self.n + other.n,
             self.x + other.x,
@@ -50,7 +50,7 @@ class Moments:
         )
 
     def __sub__(self, other: Self) -> Self:
-        """People who are not among the others."""
+        """Subjects who are not among the others."""
         return type(self)(
             self.n - other.n,
             self.x - other.x,
@@ -71,7 +71,7 @@ class Moments:
         return self.y / max(self.n, 1)
 
     def around(self, x: Matrix, y: Matrix) -> Self:
-        """Take the sums of the same people's deviations from an input and an outcome.
+        """Take the sums of the same subjects' deviations from an input and an outcome.
 
         Parameters
         ----------
@@ -92,5 +92,5 @@ class Moments:
         )
 
     def centered(self) -> Self:
-        """Take the sums of deviations from these people's own means."""
+        """Take the sums of deviations from these subjects' own means."""
         return self.around(self.mean_x, self.mean_y)

@@ -31,7 +31,7 @@ components is chosen."""
 RIDGES = np.logspace(-6, 3, 28)
 """Penalties that are tried, in units of the source's mean variance per score."""
 MIN_SUBJECTS = 10
-"""Fewer people with both flavors of a path do not choose its regression."""
+"""Fewer subjects with both flavors of a path do not choose its regression."""
 
 Fitted = tuple[Matrix, float, float]
 """Coefficients ``[n_inputs, n_outcomes]``, strength, share of held-out variance explained."""
@@ -46,7 +46,7 @@ class PlsSettings:
     max_components: int = 40
     """Most components of a path."""
     n_folds: int = 5
-    """Parts of the training people that are held out in turn; families stay together."""
+    """Parts of the training subjects that are held out in turn; families stay together."""
     seed: int = 0
     """Of the parts."""
 
@@ -73,9 +73,9 @@ class PathFit:
     strength: float
     """Number of components, or the ridge penalty in units of mean variance; chosen on folds."""
     r2: float
-    """Share of the variance of the target's scores explained in people held out; may be < 0."""
+    """Share of the variance of the target's scores explained in subjects held out; may be < 0."""
     n_subjects: int
-    """People who have both flavors."""
+    """Subjects who have both flavors."""
 
 
 def fit_pls(
@@ -89,7 +89,7 @@ def fit_pls(
     Parameters
     ----------
     scores : mapping of str to ndarray of shape (n_subjects, n_scores)
-        Reduced connectomes of the training people by flavor id; a row of NaN where a subject
+        Reduced connectomes of the training subjects by flavor id; a row of NaN where a subject
         lacks a flavor. Each path is fitted on those who have both of its flavors.
     families : sequence of str, optional
         Family of each subject; members are held out together.
@@ -104,7 +104,7 @@ def fit_pls(
     Raises
     ------
     ConnectomeError
-        If fewer than 10 people have both flavors of a path.
+        If fewer than 10 subjects have both flavors of a path.
 
     Source: Wold, Sjöström and Eriksson 2001, doi:10.1016/S0169-7439(01)00155-1; scores are
     centered and not scaled, as ``PLSRegression(scale=False)`` of scikit-learn does.
@@ -129,7 +129,7 @@ def _fit_source(
 
     @cache
     def square(people: bytes) -> Matrix:
-        """Add up the inputs' products; most targets are of the same people."""
+        """Add up the inputs' products; most targets are of the same subjects."""
         rows = x[np.frombuffer(people, np.bool_)]
         return np.asarray(rows.T @ rows)
 
@@ -169,7 +169,7 @@ def fit_regression(moments: Sequence[Moments], settings: PlsSettings) -> Fitted:
     Parameters
     ----------
     moments : sequence of Moments
-        Of each part of the people.
+        Of each part of the subjects.
     """
     whole = sum_moments(moments)
     cuts = [(whole - part, part) for part in moments]
@@ -183,7 +183,7 @@ def fit_regression(moments: Sequence[Moments], settings: PlsSettings) -> Fitted:
 def _choose_components(
     whole: Moments, held_out: Sequence[tuple[Moments, Moments]], settings: PlsSettings
 ) -> Fitted:
-    """Add components while the error of people held out falls."""
+    """Add components while the error of subjects held out falls."""
     parts = [part for _, part in held_out]
     xx, xy = (np.stack([getattr(part, name) for part in parts]) for name in ("xx", "xy"))
     total = sum(part.yy for part in parts)
@@ -206,12 +206,12 @@ def _choose_components(
 
 
 def _change_error(xx: Matrix, xy: Matrix, found: Sequence[tuple[Matrix, Matrix]]) -> float:
-    """Squared error in people held out with the last component, less that without it.
+    """Squared error in subjects held out with the last component, less that without it.
 
     Parameters
     ----------
     xx, xy : ndarray of shape (n_folds, n_inputs, n_inputs or n_outcomes)
-        Sums over the people held out.
+        Sums over the subjects held out.
     found : sequence of tuple
         Rotations and loadings of each fold's regression.
     """
@@ -228,7 +228,7 @@ def _change_error(xx: Matrix, xy: Matrix, found: Sequence[tuple[Matrix, Matrix]]
 def _choose_ridge(
     whole: Moments, held_out: Sequence[tuple[Moments, Moments]], settings: PlsSettings
 ) -> Fitted:
-    """Take the penalty with the least error in people held out."""
+    """Take the penalty with the least error in subjects held out."""
     del settings
     total = sum(part.yy for _, part in held_out)
     errors = sum((_list_ridge_errors(kept, part) for kept, part in held_out), np.zeros(1))
@@ -259,7 +259,7 @@ def _decompose(square: bytes) -> tuple[Matrix, Matrix]:
 
 
 def _list_ridge_errors(kept: Moments, part: Moments) -> Matrix:
-    """Squared error in people held out for each of :data:`RIDGES`."""
+    """Squared error in subjects held out for each of :data:`RIDGES`."""
     values, vectors = _decompose(kept.xx.tobytes())
     turned = vectors.T @ kept.xy
     crossed = (turned * (vectors.T @ part.xy)).sum(axis=1)

@@ -36,7 +36,7 @@ def extract_components(moments: Moments) -> Iterator[tuple[Matrix, Matrix]]:
     Yields
     ------
     rotation : ndarray of shape (n_inputs,)
-        A person's inputs times this is their score.
+        A subject's inputs times this is their score.
     loading : ndarray of shape (n_outcomes,)
         Outcomes per score; the coefficients are the sum of ``outer(rotation, loading)``.
     """

@@ -1,8 +1,8 @@
-"""Principal components of connectomes that stay on disk: read in blocks of people.
+"""Principal components of connectomes that stay on disk: read in blocks of subjects.
 
-The smaller side decides: inner products of people ``[n, n]``, or of edges, are added up in float64
+The smaller side decides: inner products of subjects ``[n, n]``, or of edges, add up in float64
 and give components that are those of a full singular value decomposition. Where both sides are
-large, the leading subspace is iterated instead. No more than two blocks of people are in memory.
+large, the leading subspace is iterated instead. No more than two blocks of subjects are in memory.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from kraken_bids.models.devices import single_thread
 Matrix = NDArray[np.float64]
 
 BLOCK_VALUES = 1 << 25
-"""Edges of people in memory at once: 128 MB in float32."""
+"""Edges of subjects in memory at once: 128 MB in float32."""
 CHUNK = 4096
 """Edges of them that are made float64 at once."""
 LARGEST_EXACT = 4096
-"""Up to so many people, or edges, components are exact."""
+"""Up to so many subjects, or edges, components are exact."""
 N_SPARE = 20
 """Directions that are iterated beyond the components asked for."""
 N_ITERATIONS = 6
@@ -98,14 +98,14 @@ def compute_mean(rows: Rows) -> Matrix:
 
 
 def list_row_blocks(rows: Rows) -> Iterator[slice]:
-    """Slices of people, as many as may be in memory at once."""
+    """Slices of subjects, as many as may be in memory at once."""
     n_rows, n_edges = rows.shape
     step = max(1, BLOCK_VALUES // n_edges)
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
 
 
 def _by_subjects(rows: Rows, mean: Matrix, n_components: int) -> tuple[Matrix, Matrix, float]:
-    """Eigenvectors of the people's inner products, carried to edges."""
+    """Eigenvectors of the subjects' inner products, carried to edges."""
     gram = _multiply_subjects(rows, mean)
     squares, vectors = _lead(gram, n_components)
     components = np.zeros((n_components, len(mean)))

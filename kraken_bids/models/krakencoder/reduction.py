@@ -227,7 +227,7 @@ def fit_reduction(edges: Rows, kind: str) -> Reduction:
     Parameters
     ----------
     edges : array of shape (n_subjects, n_edges)
-        Training subjects only; in memory, or on disk and read in blocks of people.
+        Training subjects only; in memory, or on disk and read in blocks of subjects.
     kind : str
         ``pcaK`` or ``pcK`` with K components, ``cfeat`` (mean removed) or ``none``.
 
@@ -270,7 +270,7 @@ def fit_pca(edges: Rows, n_components: int) -> Reduction:
     Parameters
     ----------
     edges : array of shape (n_subjects, n_edges)
-        In memory, or on disk and read in blocks of people.
+        In memory, or on disk and read in blocks of subjects.
     n_components : int
         At most the number of subjects.
 

@@ -2,7 +2,7 @@
 
 A model without activations is affine but for the scaling of each input's latent to unit length, so
 the derivative has a closed form; with activations torch differentiates the layers that have them.
-All in float64, for one person.
+All in float64, for one subject.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,25 +42,25 @@ class Score:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """A score at one person's inputs, and its derivative by every edge of theirs."""
+    """A score at one subject's inputs, and its derivative by every edge of theirs."""
 
     value: float
     """The score, in units of the target times those of the weights."""
     gradients: Mapping[Flavor, Floats]
     """By input: change of the score per unit of each edge as it was given, ``[n_edges]``; the
-    other inputs stay. NaN where the person lacks the edge."""
+    other inputs stay. NaN where the subject lacks the edge."""
     kinks: tuple[str, ...]
     """Where the model has no derivative at these inputs, in words."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScorePath:
-    """The way from a person's inputs to a score, as a source of predictions takes it.
+    """The way from a subject's inputs to a score, as a source of predictions takes it.
 
     Parameters
     ----------
     inputs : mapping of Flavor to ndarray of shape (n_edges,)
-        The source's inputs that the person has, as they were given; NaN for missing edges, which
+        The source's inputs that the subject has, as they were given; NaN for missing edges, which
         count as the training mean once adapted.
     renormalize : bool
         Whether fused latents are scaled to unit length.

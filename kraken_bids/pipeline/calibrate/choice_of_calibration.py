@@ -39,7 +39,7 @@ class ChosenCalibration:
     sha256: str
     """Of the file."""
     is_own: bool
-    """Whether it is that of OUTPUT_DIR, whose people are told by their labels."""
+    """Whether it is that of OUTPUT_DIR, whose subjects are told by their labels."""
 
     def name_in(self, output_dir: Path) -> str:
         """Name of the file for sidecars: a BIDS URI where it is in OUTPUT_DIR."""

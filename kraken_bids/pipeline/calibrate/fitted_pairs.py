@@ -98,7 +98,7 @@ class FittedPairs:
         return source in self.wanted and (source, target) not in self.found
 
     def read(self, pair: CalibratedPair) -> None:
-        """Fit intervals around a calibrated pair, and judge both on held-out people."""
+        """Fit intervals around a calibrated pair, and judge both on held-out subjects."""
         around, rows = self.around, list(pair.subjects)
         latents = around.sources[pair.source].latents[rows]
         center = latents.mean(axis=0, dtype=np.float64)
@@ -136,7 +136,7 @@ class FittedPairs:
         )
 
     def _list_inputs(self, pair: CalibratedPair) -> list[Flavor]:
-        """List the inputs that most of the people fitted on have."""
+        """List the inputs that most of the subjects fitted on have."""
         source = self.around.sources[pair.source]
         rows = list(pair.subjects)
         return [f for f in source.flavors if source.has_input[f][rows].mean() > 1 / 2]

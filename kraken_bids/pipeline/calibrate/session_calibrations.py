@@ -105,7 +105,7 @@ class SessionCalibrator:
     ) -> tuple[int | None, int | None]:
         """Fold and row of a session among those that a pair was fitted on; None each if not.
 
-        In the dataset of the fit, a subject is known by label, and other sessions of this person
+        In the dataset of the fit, a subject is known by label, and other sessions of this subject
         are of the same fold; elsewhere by the measured connectome alone.
         """
         pair = self.chosen.saved.pairs[source, target]
@@ -131,7 +131,7 @@ class SessionCalibrator:
 
 
 def _record_unmeasured(pair: PairCalibration, fold: int | None) -> CalibratedRecord:
-    """Say what the people say in whom the target was measured."""
+    """Say what the subjects say in whom the target was measured."""
     record = pair.record
     return CalibratedRecord(
         held_out=int(fold is not None),

@@ -270,7 +270,7 @@ def _score_subjects(
 ) -> list[tuple[int, float, float, int, int, float]]:
     """Score everyone; measured edges lose the cohort's mean, predicted ones the training mean.
 
-    ``of_mean`` is what the mean of other people correlates by with everyone's ``[n_subjects]``.
+    ``of_mean`` is what the mean of other subjects correlates by with everyone's ``[n_subjects]``.
     """
     own_mean = pair.measured.mean(axis=0, dtype=np.float64)
     expected = own_mean if training_mean is None else training_mean

@@ -56,7 +56,7 @@ class ImputationReader:
     def read(self, pair: CalibratedPair) -> None:
         """Draw, and write, the connectomes of everyone who lacks the target.
 
-        Where nobody does, or too few people have both, there are none, and a file of an earlier
+        Where nobody does, or too few subjects have both, there are none, and a file of an earlier
         run is removed.
         """
         path = self._path_of(pair.target)
@@ -77,7 +77,7 @@ class ImputationReader:
         )  # fmt: skip
 
     def finish(self, refused: Mapping[tuple[str, Flavor], str]) -> None:
-        """Say of which targets there are no draws since too few people have both; remove old ones.
+        """Say of which targets there are no draws, for want of subjects with both; remove old ones.
 
         Those of other connectomes, another model or other adaptations go too, whether draws are
         asked for or not; but not where a run is on part of the dataset.
@@ -112,7 +112,7 @@ class ImputationReader:
             old.unlink(missing_ok=True)
 
     def _prepare(self, pair: CalibratedPair) -> tuple[Imputer, NDArray[np.float64]]:
-        """People to draw from, and the covariates of those who are drawn."""
+        """Subjects to draw from, and the covariates of those who are drawn."""
         everyone = [*pair.subjects, *pair.lacking]
         columns = {name: [own[k] for k in everyone] for name, own in self.columns.items()}
         covariates = encode_covariates(columns, len(everyone)).values

@@ -33,7 +33,7 @@ class PairCalibrations:
     """Family of every member; sessions of one subject are of one."""
     readers: Sequence[PairReader] = ()
     n_needed: int = 0
-    """People that the intervals take."""
+    """Subjects that the intervals take."""
     refused: dict[tuple[str, Flavor], str] = field(default_factory=dict)
     """Why a pair could not be calibrated."""
     problems: list[Exception] = field(default_factory=list)

@@ -45,7 +45,7 @@ class Fitting:
     """Whom regressions and group means are fitted on."""
 
     folds: NDArray[np.intp]
-    """Fold of each row; families, and sessions of one person, are in one."""
+    """Fold of each row; families, and sessions of one subject, are in one."""
     kinship: Kinship
 
     @classmethod

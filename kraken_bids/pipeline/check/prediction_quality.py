@@ -47,7 +47,7 @@ class Judge:
         """Judge one prediction of one member.
 
         Where the target was measured, the prediction is compared with it. Where it was not, what
-        the subjects show who have both function and structure holds for this person too.
+        the subjects show who have both function and structure holds for this subject too.
         """
         inputs = [f for f in source.flavors if source.has_input[f][index]]
         unusual = [f for f in (*inputs, target) if self._is_unusual(index, f)]
@@ -125,7 +125,7 @@ def find_mismatched(members: Sequence[Member], verdicts: Verdicts) -> dict[int, 
     Only predictions that work in the cohort count: they explain something over subjects, and find
     them more often than by chance. It sees what agreement of latents does not: a pair of whole
     scans that were swapped between two subjects who resemble each other. Named is who fits another
-    person who fits back, or of whom no prediction is and all err clearly more than the mean does.
+    subject who fits back, or of whom no prediction is and all err clearly more than the mean does.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def find_mismatched(members: Sequence[Member], verdicts: Verdicts) -> dict[int, 
 
 
 def _find_nearest(index: int, own: Sequence[Verdict]) -> int | None:
-    """Find whose predictions resemble this person's measured connectomes most often."""
+    """Find whose predictions resemble this subject's measured connectomes most often."""
     found = [verdict.evidence.nearest.get(index) for verdict in own if verdict.evidence]
     known = [other for other in found if other is not None]
     return max(sorted(set(known)), key=known.count) if known else None

@@ -1,4 +1,4 @@
-"""QC-FC of the group: how strongly each functional flavor follows head motion over people."""
+"""QC-FC of the group: how strongly each functional flavor follows head motion over subjects."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ EDGE_VALUES = ("r", "distance")
 def write_qcfc(output_dir: Path, members: Sequence[Member], *, anew: bool = False) -> None:
     """Correlate every functional flavor with head motion and write ``group/qcfc.tsv``.
 
-    With fewer than 10 people nothing is written, that of an earlier run is taken away, and the
+    With fewer than 10 subjects nothing is written, that of an earlier run is taken away, and the
     log says so. Edges themselves go into ``qcfc.h5``, for the report.
 
     Parameters

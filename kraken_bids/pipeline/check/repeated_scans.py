@@ -37,7 +37,7 @@ Edges = NDArray[np.float32]
 Squares = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 MAX_HALVED = 20
-"""So many people's series are read; more would say the same and take longer."""
+"""So many subjects' series are read; more would say the same and take longer."""
 CLEANED = "hpf"
 """Processing of the flavors that the cleaned series are of."""
 
@@ -60,7 +60,7 @@ class Repeats:
 
 
 def choose_repeats(members: Sequence[Member], flavor: Flavor) -> Repeats:
-    """Choose what says how alike two measurements of a person are; sessions say most."""
+    """Choose what says how alike two measurements of a subject are; sessions say most."""
     own = [index for index, member in enumerate(members) if flavor in member.connectomes]
     if len(pair_sessions([members[index].subject for index in own])) >= MIN_TWICE:
         return Repeats("sessions")
@@ -117,7 +117,7 @@ class RepeatReader:
         self._halves: dict[tuple[Path, ...], Squares] = {}
 
     def read(self, flavor: Flavor, n_edges: int, repeats: Repeats) -> tuple[list[int], Edges]:
-        """Read both measurements of everyone who has two, one person after the other.
+        """Read both measurements of everyone who has two, one subject after the other.
 
         Parameters
         ----------

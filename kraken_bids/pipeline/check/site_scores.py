@@ -65,7 +65,7 @@ def write_site_scores(
 def score_sites(
     plan: PredictionPlan, cohort: Projected, sites: SessionSites, kept: Sequence[str]
 ) -> list[SiteScore]:
-    """Score fusions and flavors; nothing where fewer than two sites have enough people."""
+    """Score fusions and flavors; nothing where fewer than two sites have enough subjects."""
     rows = choose_sessions(plan, cohort, sites)
     own = [sites.sites[row] for row in rows]
     if len(set(own)) < 2:

@@ -34,7 +34,7 @@ from kraken_bids.scores.trial_scores import (
 )
 
 Shuffle = tuple[int, int, Counts]
-"""Repeat, fold, and confusions by person."""
+"""Repeat, fold, and confusions by subject."""
 NOT_KNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
 

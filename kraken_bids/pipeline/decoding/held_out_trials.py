@@ -23,9 +23,9 @@ class LabelledTrials:
     labels: Indices
     """Number of the class of each trial."""
     subjects: tuple[str, ...]
-    """Person of each trial."""
+    """Subject of each trial."""
     families: tuple[str, ...]
-    """Family of each trial's person."""
+    """Family of each trial's subject."""
 
     @classmethod
     def gather(
@@ -36,14 +36,14 @@ class LabelledTrials:
         Parameters
         ----------
         families : mapping of str to str
-            Family of each person.
+            Family of each subject.
         **more
             What else is known of them.
 
         Raises
         ------
         InputError
-            If there are no trials, fewer than two classes, or one is of a single person.
+            If there are no trials, fewer than two classes, or one is of a single subject.
         """
         classes = check_classes(trials, [families[run.subject] for run in runs])
         subjects = tuple(runs[one.run].subject for one in trials)
@@ -52,7 +52,7 @@ class LabelledTrials:
         return cls(runs, tuple(trials), classes, labels, subjects, of_families, **more)
 
     def shuffle(self, rows: Indices, rng: np.random.Generator) -> Indices:
-        """Labels of some trials, shuffled among those of each person."""
+        """Labels of some trials, shuffled among those of each subject."""
         return shuffle_labels(self.labels[rows], [self.subjects[k] for k in rows.tolist()], rng)
 
     def draw(self, rows: Indices, rng: np.random.Generator, *, at_most: int) -> Indices:
@@ -75,7 +75,7 @@ class Decoded:
 
 
 def shuffle_labels(labels: Indices, subjects: Sequence[str], rng: np.random.Generator) -> Indices:
-    """Shuffle labels among the trials of each person, so that each keeps as many of every class.
+    """Shuffle labels among the trials of each subject, so that each keeps as many of every class.
 
     Those who have one class alone have nothing to shuffle: their trials are shuffled among them.
     """

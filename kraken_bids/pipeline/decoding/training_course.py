@@ -76,7 +76,7 @@ def describe_training(
     pretraining: Mapping[str, Any] | None,
     **facts: Any,
 ) -> dict[str, Any]:
-    """Say on whom and how a model was trained, and how well its like decode people held out.
+    """Say on whom and how a model was trained, and how well its like decode subjects held out.
 
     Parameters
     ----------

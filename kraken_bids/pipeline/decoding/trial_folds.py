@@ -1,4 +1,4 @@
-"""Who is held out when: folds of people, drawn several times, and the trials of each."""
+"""Who is held out when: folds of subjects, drawn several times, and the trials of each."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Trials to learn from, and those of the people who are held out."""
+    """Trials to learn from, and those of the subjects who are held out."""
 
     repeat: int
     """Number of the split, from 1."""
@@ -46,20 +46,20 @@ def deal_trials(
     n_repeats: int,
     seed: int,
 ) -> tuple[list[HeldOut], list[FoldMember]]:
-    """Deal people into folds, families together, and their trials after them.
+    """Deal subjects into folds, families together, and their trials after them.
 
     Parameters
     ----------
     subjects : sequence of str
-        Person of each trial.
+        Subject of each trial.
     families : mapping of str to str
-        Family of each person.
+        Family of each subject.
 
     Returns
     -------
     list of HeldOut
-        Of each repeat its folds. All trials of a person, in whatever run or session, are on one
-        side: folds are of people, never of trials.
+        Of each repeat its folds. All trials of a subject, in whatever run or session, are on one
+        side: folds are of subjects, never of trials.
     list of FoldMember
 
     Raises
@@ -88,7 +88,7 @@ def deal_trials(
 def hold_subjects_out(
     trials: LabelledTrials, folder: Path, *, n_folds: int, n_repeats: int, seed: int
 ) -> list[HeldOut]:
-    """Deal the people of trials into folds, as :func:`deal_trials`, and write ``splits.tsv``."""
+    """Deal the subjects of trials into folds, as :func:`deal_trials`, and write ``splits.tsv``."""
     parts, members = deal_trials(
         trials.subjects, dict(zip(trials.subjects, trials.families, strict=True)),
         n_folds=n_folds, n_repeats=n_repeats, seed=seed,
@@ -102,7 +102,7 @@ def hold_subjects_out(
 
 
 def _tell_unlearned(trials: LabelledTrials, parts: Sequence[HeldOut]) -> None:
-    """Warn of classes all of whose people are held out together."""
+    """Warn of classes all of whose subjects are held out together."""
     found: dict[str, list[str]] = {}
     for part in parts:
         learned, asked = (np.unique(trials.labels[rows]) for rows in (part.train, part.test))
@@ -118,7 +118,7 @@ def _tell_unlearned(trials: LabelledTrials, parts: Sequence[HeldOut]) -> None:
 
 
 def check_folds(n_folds: int, n_repeats: int) -> None:
-    """Check how people are asked to be dealt.
+    """Check how subjects are asked to be dealt.
 
     Raises
     ------
@@ -132,7 +132,7 @@ def check_folds(n_folds: int, n_repeats: int) -> None:
 
 
 def tell_known(provenance: Mapping[str, Any], subjects: Sequence[str]) -> None:
-    """Warn where a pretrained model has seen the people who are decoded."""
+    """Warn where a pretrained model has seen the subjects who are decoded."""
     known = find_trained(provenance, subjects)
     if known:
         logger.warning(

@@ -48,7 +48,7 @@ def choose_for_files(
     CheckpointError
         If the model keeps no training mean of an input flavor.
     SettingsError
-        If people are named to fit on beside a saved adaptation without sites.
+        If subjects are named to fit on beside a saved adaptation without sites.
     """
     if isinstance(given, SiteAdaptation):
         return adapt_known_sites(options, model, cohort, given)

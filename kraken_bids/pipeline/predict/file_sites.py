@@ -41,7 +41,7 @@ def fit_file_sites(
     Raises
     ------
     ConnectomeError
-        If no site has enough people.
+        If no site has enough subjects.
     InputError, SettingsError
         If there is no table, it lacks a column, or sites and covariates cannot be told apart.
     """

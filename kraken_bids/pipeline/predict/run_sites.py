@@ -28,7 +28,7 @@ OPTION = "--adaptation-by"
 
 
 def list_tables(data: DataSettings) -> list[Path]:
-    """List the datasets of a run that may say where people were measured, in order."""
+    """List the datasets of a run that may say where subjects were measured, in order."""
     inside = data.bids_dir / "derivatives"
     derivatives = sorted(inside.iterdir()) if inside.is_dir() else []
     folders = [data.bids_dir, *data.derivatives.values(), *derivatives, data.output_dir]

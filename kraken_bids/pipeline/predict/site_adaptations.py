@@ -51,9 +51,9 @@ UNKNOWN_EDGES = (
 def fit_site_adaptation(
     model: Model, cohort: Projected, sites: SessionSites, mode: str, *, min_people: int
 ) -> SiteAdaptation | None:
-    """Fit an adaptation for each site of a cohort; None where no site has enough people.
+    """Fit an adaptation for each site of a cohort; None where no site has enough subjects.
 
-    The connectomes of those who are fitted on are read again. Of each flavor those people count
+    The connectomes of those who are fitted on are read again. Of each flavor those subjects count
     who have it, so that a site may have some flavors and lack others.
 
     Parameters
@@ -63,7 +63,7 @@ def fit_site_adaptation(
     sites : SessionSites
         Of its rows.
     min_people : int
-        Fewest people of a site.
+        Fewest subjects of a site.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def check_run_design(
     fitted_on : collection of int
         Rows that are fitted on.
     is_chosen : bool
-        Whether somebody has named them; else groups of people are looked at.
+        Whether somebody has named them; else groups of subjects are looked at.
 
     Raises
     ------
@@ -162,8 +162,8 @@ def add_new_sites(
 ) -> SiteAdaptation:
     """Fit those sites of a cohort that a saved adaptation lacks, with its effects of covariates.
 
-    The mean of a new site is that of its people after the saved effects of their covariates are
-    taken away, so a few people of one age are enough.
+    The mean of a new site is that of its subjects after the saved effects of their covariates are
+    taken away, so a few subjects of one age are enough.
     """
     is_new = np.array([bool(site) and site not in known.sites for site in sites.sites], bool)
     if not is_new.any():
@@ -192,7 +192,7 @@ def add_new_sites(
 
 
 def keep_large_sites(adaptation: SiteAdaptation, min_people: int) -> SiteAdaptation:
-    """Leave out what rests on fewer people than asked for, site by site and flavor by flavor."""
+    """Leave out what rests on fewer subjects than asked for, site by site and flavor by flavor."""
     kept = {
         site: replace(
             own,

@@ -1,4 +1,4 @@
-"""Methods that trials are decoded with, each fitted on some people and tried on others."""
+"""Methods that trials are decoded with, each fitted on some subjects and tried on others."""
 
 from dataclasses import dataclass, field, replace
 

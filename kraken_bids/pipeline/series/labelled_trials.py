@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 
 def check_subjects(store: SeriesStore) -> list[str]:
-    """List the people of a store; each run must name its own.
+    """List the subjects of a store; each run must name its own.
 
     Raises
     ------
     InputError
-        If a run names nobody: it could be of a person whose other runs are learned from.
+        If a run names nobody: it could be of a subject whose other runs are learned from.
     """
     nobody = [run.name for run in store.runs if run.is_of_nobody]
     if nobody:
@@ -41,7 +41,7 @@ def gather_trials(
     Parameters
     ----------
     families : mapping of str to str
-        Family of each person.
+        Family of each subject.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How well a new flavor's encoder meets the latents of people who did not train."""
+"""How well a new flavor's encoder meets the latents of subjects who did not train."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,12 +19,12 @@ def judge_latents(
 ) -> tuple[LatentMatch, ...]:
     """Compare encoded with target latents, and decoded with observed scores.
 
-    Those of a person's other sessions are not ranked.
+    Those of a subject's other sessions are not ranked.
 
     Parameters
     ----------
     scores : mapping of str to ndarray of shape (n_subjects, n_components)
-        Of people held out, by flavor id; NaN rows where somebody lacks it.
+        Of subjects held out, by flavor id; NaN rows where somebody lacks it.
     targets : ndarray of shape (n_subjects, n_latent)
     people : sequence of length n_subjects
         Whose session each row is.

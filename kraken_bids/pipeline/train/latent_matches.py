@@ -11,15 +11,15 @@ VALUES = ("LatentAverageRank", "LatentTop1", "SelfAverageRankInTransformSpace", 
 
 @dataclass(frozen=True)
 class LatentMatch:
-    """What is known of one new flavor, from people held out."""
+    """What is known of one new flavor, from subjects held out."""
 
     flavor: str
     n_subjects: int
-    """People, sessions together."""
+    """Subjects, sessions together."""
     average_rank: float
     """Of the own latent among those of the others, by correlation less the mean."""
     top1: float
-    """Share of people whose own latent is the most alike."""
+    """Share of subjects whose own latent is the most alike."""
     self_rank: float
     """Average rank of the own connectome among the others' in transform space: the self path."""
     chance: float

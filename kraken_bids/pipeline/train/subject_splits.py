@@ -83,14 +83,14 @@ def choose_split(
 
 
 def list_families(subjects: Sequence[str], families: Mapping[str, str]) -> tuple[str, ...]:
-    """Family of each row of a cohort; sessions of a person, at least, are one family.
+    """Family of each row of a cohort; sessions of a subject, at least, are one family.
 
     Parameters
     ----------
     subjects : sequence of str
         ``01``, or ``01_ses-1``.
     families : mapping of str to str
-        Family by person, without session; subjects who are not in it have none but themselves.
+        Family by subject, without session; subjects who are not in it have none but themselves.
     """
     known = _spell_alike(families, subjects, "--families")
     persons = list(map(subject_of, subjects))
@@ -104,7 +104,7 @@ def list_families(subjects: Sequence[str], families: Mapping[str, str]) -> tuple
 
 
 def read_split(file: Path) -> dict[str, str]:
-    """Part (train, validation or test) of every person that a file names.
+    """Part (train, validation or test) of every subject that a file names.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def read_split(file: Path) -> dict[str, str]:
 
 
 def read_families(asked: str, participants: Path | None) -> dict[str, str]:
-    """Family of every person, without ``sub-``.
+    """Family of every subject, without ``sub-``.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def _apply(parts: Mapping[str, str], subjects: Sequence[str], file: Path) -> Spl
 def _spell_alike(
     values: Mapping[str, str], subjects: Sequence[str], option: str
 ) -> dict[str, str]:
-    """Values by person, named as the inputs name them."""
+    """Values by subject, named as the inputs name them."""
     persons = list(map(subject_of, subjects))
     unified = unify_labels({"--input": [*subjects, *persons], option: values})
     return {unified[name]: value for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Latents that a new flavor's encoder is to match, person by person."""
+"""Latents that a new flavor's encoder is to match, subject by subject."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -54,8 +54,8 @@ class Figure:
 class Validator:
     """Judges states of a network on the subjects of a cohort.
 
-    Rows are sessions: a prediction is ranked among those of other people, not among those of the
-    person's other sessions.
+    Rows are sessions: a prediction is ranked among those of other subjects, not among those of the
+    subject's other sessions.
     """
 
     def __init__(self, cohort: ReducedCohort) -> None:

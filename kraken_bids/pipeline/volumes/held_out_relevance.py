@@ -1,4 +1,4 @@
-"""Mean relevance of each state over volumes of people held out, and what it is worth."""
+"""Mean relevance of each state over volumes of subjects held out, and what it is worth."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -37,7 +37,7 @@ class VolumeSet(LabelledTrials):
         return [np.array(own, np.intp) for own in chosen]
 
     def shuffle(self, rows: Indices, rng: np.random.Generator) -> Indices:
-        """Labels of some volumes, shuffled among the events of each person.
+        """Labels of some volumes, shuffled among the events of each subject.
 
         Volumes of one event stay of one label: they are no independent observations.
         """
@@ -67,12 +67,12 @@ def split_events(
     Parameters
     ----------
     families : mapping of str to str
-        Family of each person.
+        Family of each subject.
 
     Raises
     ------
     InputError
-        If there are fewer than two classes, or one is of a single person.
+        If there are fewer than two classes, or one is of a single subject.
     """
     used = sorted({one.run for one in events})
     kept = [runs[k] for k in used]
@@ -91,7 +91,7 @@ def leave_out(cached: CachedVolumes) -> CachedVolumes:
     Raises
     ------
     InputError
-        If fewer than two classes are left, or one is of a single person.
+        If fewer than two classes are left, or one is of a single subject.
     """
     volumes, rows = cached.volumes, cached.cache.kept
     if len(rows) == len(volumes.trials):

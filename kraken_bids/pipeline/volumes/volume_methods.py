@@ -1,4 +1,4 @@
-"""Methods that volumes are decoded with, each fitted on some people and tried on others."""
+"""Methods that volumes are decoded with, each fitted on some subjects and tried on others."""
 
 from dataclasses import dataclass, replace
 

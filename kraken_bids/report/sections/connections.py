@@ -1,4 +1,4 @@
-"""The strongest connections of one person in the brain: measured, predicted, and changed."""
+"""The strongest connections of one subject in the brain: measured, predicted, and changed."""
 
 from collections.abc import Mapping, Sequence
 

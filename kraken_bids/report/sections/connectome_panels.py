@@ -106,7 +106,7 @@ ABSENT = "not measured"
 
 @dataclass(frozen=True)
 class Frame:
-    """What figures of other people have in common with one: all but values."""
+    """What figures of other subjects have in common with one: all but values."""
 
     canvas: Canvas
     layout: Layout

@@ -1,4 +1,4 @@
-"""How functional connectomes follow head motion over people, edge by edge (QC-FC)."""
+"""How functional connectomes follow head motion over subjects, edge by edge (QC-FC)."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -35,7 +35,7 @@ N_BINS = 50
 MAX_MOVED_EDGES = 0.01
 """Share of edges that follow motion (false discovery rate 0.05) above which it is said."""
 FEW_PEOPLE = 50
-"""Below this many people it is said how weak an effect stays hidden."""
+"""Below this many subjects it is said how weak an effect stays hidden."""
 MAX_FALL = -0.2
 """Spearman correlation of QC-FC with distance below which it is said."""
 
@@ -87,7 +87,7 @@ def find_limit(effects: Sequence[QcFc]) -> float:
 
 
 def chance_density(r: Floats, n_people: int) -> Floats:
-    """Density of Pearson's r of unrelated values over so many people.
+    """Density of Pearson's r of unrelated values over so many subjects.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def summarize_motion_effects(effects: Sequence[QcFc]) -> str:
 
 
 def _say_power(effects: Sequence[QcFc]) -> str:
-    """Say which correlations so few people could not tell from chance; '' for many."""
+    """Say which correlations so few subjects could not tell from chance; '' for many."""
     n_people = max(effect.n_people for effect in effects)
     if n_people >= FEW_PEOPLE:
         return ""
@@ -185,7 +185,7 @@ def _say_power(effects: Sequence[QcFc]) -> str:
 
 
 def smallest_certain(n_people: int) -> float:
-    """Pearson's r that two unrelated values exceed in 5 % of cases, from so many people.
+    """Pearson's r that two unrelated values exceed in 5 % of cases, from so many subjects.
 
     Source
     ------
@@ -195,7 +195,7 @@ def smallest_certain(n_people: int) -> float:
 
 
 def gather(group: WrittenGroup) -> dict[str, Any]:
-    """Gather QC-FC, and of how many people head motion is known."""
+    """Gather QC-FC, and of how many subjects head motion is known."""
     people = {
         member.subject
         for member in group.members

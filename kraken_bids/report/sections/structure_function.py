@@ -1,4 +1,4 @@
-"""Where function differs from what a person's own structure lets expect."""
+"""Where function differs from what a subject's own structure lets expect."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

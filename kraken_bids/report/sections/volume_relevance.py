@@ -1,4 +1,4 @@
-"""Which voxels a decoder of volumes rests on in people held out, and what its maps are worth."""
+"""Which voxels a decoder of volumes rests on in subjects held out, and what its maps are worth."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
