@@ -131,7 +131,7 @@ class SessionCalibrator:
 
 
 def _record_unmeasured(pair: PairCalibration, fold: int | None) -> CalibratedRecord:
-    """Say what the subjects say in whom the target was measured."""
+    """Record what subjects in whom the target was measured say of a prediction of it."""
     record = pair.record
     return CalibratedRecord(
         held_out=int(fold is not None),

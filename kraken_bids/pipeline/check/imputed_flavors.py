@@ -77,7 +77,7 @@ class ImputationReader:
         )  # fmt: skip
 
     def finish(self, refused: Mapping[tuple[str, Flavor], str]) -> None:
-        """Say of which targets there are no draws, for want of subjects with both; remove old ones.
+        """Say which targets have no draws, for want of subjects with both; remove old ones.
 
         Those of other connectomes, another model or other adaptations go too, whether draws are
         asked for or not; but not where a run is on part of the dataset.
