@@ -11,6 +11,7 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.report import theme
 from kraken_bids.report.section import Section
 from kraken_bids.report.sections.about_person import read_pairs
+from kraken_bids.report.sections.identifiability import read_all_metrics
 from kraken_bids.report.worth_words import (
     HARDLY,
     MAYBE,
@@ -76,18 +77,12 @@ class TargetWorth:
 
 def read_worth_metrics(group: WrittenGroup) -> dict[tuple[str, str], dict[str, float]]:
     """Metrics by source and target, and the p-value of each under its name and ``_p``."""
-    names = ("source", "target", "metric")
-    columns = group.read_table("metrics.tsv", numbers=("value",), texts=names)
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    if not columns:
-        return found
-    p = columns.get("p", np.full(len(columns["value"]), np.nan))
-    if p.dtype.kind != "f":
-        p = np.full(len(p), np.nan)
-    rows = zip(*(columns[name].tolist() for name in (*names, "value")), p.tolist(), strict=True)
-    for source, target, metric, value, chance in rows:
-        own = found.setdefault((source, target), {})
-        own |= {name: x for name, x in ((metric, value), (f"{metric}_p", chance)) if x == x}  # noqa: PLR0124
+    found = {}
+    for pair, rows in group.once(read_all_metrics).items():
+        values = {name: row.value for name, row in rows.items()}
+        chances = {f"{name}_p": row.p for name, row in rows.items()}
+        known = (values | chances).items()
+        found[pair] = {name: x for name, x in known if x is not None and not np.isnan(x)}
     return found
 
 

@@ -8,16 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.io.records import from_columns
 from kraken_bids.report.section import Floats, Section, SourceGroup
 from kraken_bids.report.source_by_target import SourceByTarget, draw_source_by_target
 from kraken_bids.report.words import count_noun, format_share
-from kraken_bids.report.written import Columns, display_order, parse_known
+from kraken_bids.report.written import display_order, parse_known
 from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.scores.metrics import chance_rank
 from kraken_bids.scores.quality_control import CROSS_MODAL, Metric
 
 NEEDED = {"avgrank", "top1acc", "avgcorr", "avgcorr_resid", "explainedvar", "n"}
 """What must be known of a source and target to be shown."""
+NAMES = ("source", "target", "metric")
 Metrics = Mapping[tuple[str, str], Mapping[str, float]]
 SOURCE_GROUPS: dict[str, SourceGroup] = {"fusion": "both", "fusionFC": "FC", "fusionSC": "SC"}
 
@@ -36,38 +38,36 @@ class Identifiability(SourceByTarget):
     """The same for the target with fewest of them: whoever lacks regions is not ranked."""
 
 
-def read_metric_rows(group: WrittenGroup) -> dict[tuple[str, str], dict[str, Metric]]:
-    """Rows of ``group/metrics.tsv`` by source and target, and by metric."""
-    names = ("source", "target", "metric")
-    columns = group.read_table("metrics.tsv", numbers=("value",), texts=names)
+def read_all_metrics(group: WrittenGroup) -> dict[tuple[str, str], dict[str, Metric]]:
+    """Rows of ``group/metrics.tsv`` by source and target, and by metric.
+
+    What a table of an earlier version lacks, or holds no numbers for, is not known.
+    """
+    columns = dict(group.read_table("metrics.tsv", numbers=("value",), texts=NAMES))
     found: dict[tuple[str, str], dict[str, Metric]] = {}
-    rows = zip(*(columns[key] for key in (*names, "value")), strict=True) if columns else ()
-    p, low, high, n = (_read_known(columns, key) for key in ("p", "low", "high", "n"))
-    basis = columns.get("basis")
-    for row, (source, target, metric, value) in enumerate(rows):
-        found.setdefault((str(source), str(target)), {})[str(metric)] = Metric(
-            *(str(source), str(target), str(metric)),
-            float(value),
-            p=p.get(row),
-            low=low.get(row),
-            high=high.get(row),
-            n=int(n[row]) if row in n else None,
-            basis=None if basis is None else str(basis[row]),
+    if not columns:
+        return found
+    unknown = np.full(len(columns["value"]), np.nan)
+    columns.setdefault("basis", unknown)
+    for name in ("p", "low", "high", "n"):
+        own = columns.get(name, unknown)
+        columns[name] = (
+            np.where(np.isfinite(own), own, np.nan) if own.dtype.kind == "f" else unknown
         )
+    for row in from_columns(Metric, columns):
+        found.setdefault((row.source, row.target), {})[row.metric] = row
+    return found
+
+
+def read_metric_rows(group: WrittenGroup) -> dict[tuple[str, str], dict[str, Metric]]:
+    """Give the rows of those sources and targets of which everything is known that is shown."""
+    found = group.once(read_all_metrics)
     flavors = {flavor.name for flavor in parse_known({name for pair in found for name in pair})}
     return {
         (source, target): own
         for (source, target), own in found.items()
         if {source, target} <= flavors | set(SOURCE_GROUPS) and set(own) >= NEEDED
     }
-
-
-def _read_known(columns: Columns, key: str) -> dict[int, float]:
-    """Numbers of a column by row, of those that are known; none where there is no such column."""
-    values = columns.get(key, np.empty(0))
-    if values.dtype.kind != "f":
-        return {}
-    return {row: float(values[row]) for row in np.flatnonzero(np.isfinite(values)).tolist()}
 
 
 def read_metrics(group: WrittenGroup) -> dict[tuple[str, str], dict[str, float]]:
