@@ -131,7 +131,7 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Latents of these subjects.
+        """Encode subjects as latents.
 
         Parameters
         ----------

@@ -114,7 +114,7 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return self
 
     def transform(self, X: Sequence[ArrayLike] | Floats) -> NDArray[np.float32]:
-        """Vectors of series.
+        """Encode each series as a vector.
 
         Parameters
         ----------

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def attach_databases(datasets: Sequence[Dataset], folder: Path) -> tuple[Dataset, ...]:
-    """Datasets that a pybids database lists, told so; the others stay as they are.
+    """Attach an existing pybids database to each dataset that it lists.
 
     Parameters
     ----------

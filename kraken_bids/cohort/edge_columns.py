@@ -89,7 +89,7 @@ class EdgeColumns:
 
 
 def find_columns(array: Rows, n_regions: int, n_edges: int) -> EdgeColumns | None:
-    """Edges of all subjects in one pass, where an array lies so in its file; else None.
+    """Find a reader in blocks of edges, for an array that lies edge by edge in its file; or None.
 
     Parameters
     ----------

@@ -130,7 +130,7 @@ def list_failures(output_dir: Path) -> list[tuple[str, str, str, str]]:
 
 
 def read_rows(path: Path) -> list[tuple[str, ...]]:
-    """Rows of ``failures.tsv``; what is none (a damaged file) is left out."""
+    """Read the rows of ``failures.tsv``; damaged ones are left out with a warning."""
     try:
         text = path.read_bytes().decode("utf-8", errors="replace")
     except FileNotFoundError:

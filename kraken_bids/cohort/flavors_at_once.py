@@ -18,7 +18,7 @@ AT_ONCE = 2
 def work_on_flavors(
     work: Callable[[Flavor], Result], flavors: Iterable[Flavor], device: Device
 ) -> dict[Flavor, Result]:
-    """Results of all flavors, which are begun in their order; on a GPU one after the other.
+    """Do the work of every flavor, on a CPU two at a time; returns the results by flavor.
 
     Raises
     ------

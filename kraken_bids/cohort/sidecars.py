@@ -67,7 +67,7 @@ def _says_size(sidecar: Mapping[str, object], size: int) -> bool:
 
 
 def size_of(path: Path) -> dict[str, object]:
-    """Field of the sidecar of a file that has just been written, by which damage is seen."""
+    """Give the sidecar field with the size of a file just written; another size is damage."""
     return {FILE.file_size: stat_written(path).st_size}
 
 

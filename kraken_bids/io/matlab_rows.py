@@ -28,7 +28,7 @@ class Stream(Protocol):
     """Bytes one after the other."""
 
     def read(self, n_bytes: int, /) -> Bytes:
-        """So many bytes, fewer only at the end."""
+        """Read so many bytes, fewer only at the end."""
 
 
 @dataclass
@@ -245,7 +245,7 @@ class _Unpacking:
         self._waiting = b""
 
     def read(self, n_bytes: int) -> memoryview:
-        """So many bytes.
+        """Read so many bytes.
 
         Raises
         ------

@@ -169,7 +169,7 @@ def _say_remedy(flavor: Flavor, order: EdgeOrder) -> str:
 
 
 def unlike(flavor: Flavor, own: float) -> Doubt:
-    """Doubt about what nothing fits."""
+    """Describe a connectome that resembles no known order or form of the training mean."""
     words = ", as if its sign were turned" if own < -MIN_LIKENESS else ""
     return Doubt(
         flavor,

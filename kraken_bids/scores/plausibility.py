@@ -132,7 +132,7 @@ class InputCheck:
         return {"own": own, "values": values, "found": found}
 
     def resume(self, state: Mapping[str, Any]) -> None:
-        """Stand where the check of the same flavor stood that told this state."""
+        """Restore a state that an earlier check of the same flavor has given."""
         vars(self).update(state["own"])
         vars(self._values).update(state["values"])
         if self._forms is not None and state["found"]:

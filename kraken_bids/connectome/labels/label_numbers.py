@@ -77,5 +77,5 @@ def count_labels(labels: NDArray[np.integer], n_regions: int) -> NDArray[np.int6
 
 
 def planes_of(labels: NDArray[Any]) -> NDArray[Any]:
-    """Voxels with the slowest axis first: numpy needs some times the memory of what it counts."""
+    """Give an image plane by plane: counting takes several times the memory of what is counted."""
     return np.moveaxis(labels, int(np.argmax(np.abs(labels.strides))), 0)

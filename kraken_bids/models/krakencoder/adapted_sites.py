@@ -47,7 +47,7 @@ class SiteAdaptation(Adaptation):
         return tuple(dict.fromkeys(names))
 
     def of(self, flavor: Flavor) -> FlavorAdaptation | None:
-        """Refuse: which map adapts a connectome depends on its site.
+        """Raise, since which map adapts a connectome depends on its site.
 
         Raises
         ------

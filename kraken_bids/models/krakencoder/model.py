@@ -165,7 +165,7 @@ class Model:
     def encode_judged(
         self, flavor: Flavor, edges: NDArray[np.floating], adaptation: Adaptation | None = None
     ) -> Array:
-        """:meth:`encode` for connectomes of which nothing more is to be said."""
+        """Encode as :meth:`encode`, without the checks that warn of unlikely connectomes."""
         if self.reductions[flavor].is_affine:
             projected = self.adapt_projected(flavor, self.project(flavor, edges), adaptation)
         else:

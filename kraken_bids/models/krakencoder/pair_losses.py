@@ -38,7 +38,7 @@ class Rows(NamedTuple):
     """Numbers in a row."""
 
     def take(self, which: Values) -> "Rows":
-        """Those of some rows."""
+        """Take the figures of some rows."""
         means, squares, inverse, lengths = (part[which] for part in self[:-1])
         return Rows(means, squares, inverse, lengths, self.width)
 

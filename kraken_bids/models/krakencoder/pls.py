@@ -159,7 +159,7 @@ def _fit_source(
 
 
 def sum_moments(moments: Sequence[Moments]) -> Moments:
-    """Moments of everybody in any of these."""
+    """Add up the moments of all parts."""
     return list(accumulate(moments))[-1]
 
 

@@ -89,7 +89,7 @@ class _Reading:
             self.states.append(o.sigmoid() * cell.tanh())
 
     def lead_back(self, of_state: torch.Tensor, stabilize: Stabilize) -> torch.Tensor:
-        """Relevance of each step's features, of that of the last state."""
+        """Share the relevance of the last state among the features of each step."""
         candidate = slice(2 * LSTM_SIZE, 3 * LSTM_SIZE)
         of_input, of_hidden = self._of_input[candidate], self._of_state[candidate]
         of_cell = torch.zeros_like(of_state)

@@ -59,7 +59,7 @@ def digest_adaptation(plan: PredictionPlan) -> str:
 
 
 def mode_of(plan: PredictionPlan) -> str:
-    """Mode of that adaptation."""
+    """Give the mode of a plan's adaptation; ``none`` without one."""
     return "none" if plan.adaptation is None else plan.adaptation.mode
 
 

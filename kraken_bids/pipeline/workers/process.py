@@ -114,7 +114,7 @@ class Process:
             self._process.terminate()
 
     def end(self, patience: float) -> None:
-        """See to it that it has ended after so many seconds."""
+        """Wait so many seconds for it to end, then kill it."""
         deadline = time.monotonic() + patience
         while self.is_alive and (left := deadline - time.monotonic()) > 0:
             self._process.join(min(left, LOOK_SECONDS))
