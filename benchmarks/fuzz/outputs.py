@@ -96,7 +96,7 @@ def _read_run(path: Path) -> None:
 
     root = _find_root(path)
     if path.name == "dataset_description.json":
-        write_dataset_description(root, name="x", version="1", sources={"raw": root})
+        write_dataset_description(root, name="x", sources={"raw": root})
     if path.name.endswith("dseg.tsv"):
         write_region_tables(root, [read_region_table("mini", path)])
     for row in [*list_failures(root), *read_failures(root, "01")]:

@@ -77,7 +77,7 @@ def _read_description(path: Path) -> None:
     require(all(isinstance(text, str) for text in texts), "no texts")
     require("/" not in found.name, "a name with a path")
     try:
-        write_dataset_description(path.parent, name="x", version="1", sources={"raw": path.parent})
+        write_dataset_description(path.parent, name="x", sources={"raw": path.parent})
     except InputError:
         return  # another tool's
     content = json.loads(path.read_bytes())

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from kraken_bids import __version__
 from kraken_bids.bids.custom_atlases import read_region_table
 from kraken_bids.bids.datasets import DESCRIPTION
 from kraken_bids.bids.outputs import region_table_path
@@ -108,7 +109,6 @@ def write_dataset_description(
     output_dir: Path,
     *,
     name: str,
-    version: str,
     sources: Mapping[str, Path],
 ) -> None:
     """Write ``dataset_description.json`` of a derivative dataset.
@@ -119,8 +119,6 @@ def write_dataset_description(
     ----------
     name : str
         Name of the dataset, for people.
-    version : str
-        Of kraken_bids.
     sources : mapping
         Name of each dataset that was read (as in ``bids:`` URIs) to its folder.
 
@@ -133,20 +131,14 @@ def write_dataset_description(
     path = Path(output_dir) / DESCRIPTION
     old = read_facts(path)
     content = {
-        **_describe(name, version),
+        "Name": name,
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "kraken_bids", "Version": __version__, "CodeURL": CODE_URL}],
         **_link(old, sources, own=path.parent.resolve().as_uri()),
     }
     if content != old.plain:
         write_json(path, content)
-
-
-def _describe(name: str, version: str) -> dict[str, Any]:
-    return {
-        "Name": name,
-        "BIDSVersion": BIDS_VERSION,
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "kraken_bids", "Version": version, "CodeURL": CODE_URL}],
-    }
 
 
 def _link(old: Facts, sources: Mapping[str, Path], *, own: str) -> dict[str, Any]:

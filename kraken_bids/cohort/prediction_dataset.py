@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids import __version__
 from kraken_bids.bids.names import format_name, parse_name
 from kraken_bids.bids.output_dataset import (
     write_bidsignore,
@@ -92,9 +91,7 @@ def _open_folder_beside(temporary: Path) -> Iterator[Path]:
 def _write_dataset(predictions: CohortPredictions, folder: Path) -> None:
     entities = [_to_entities(subject) for subject in predictions.subjects]
     _check_sources(predictions)
-    write_dataset_description(
-        folder, name="Predicted connectomes", version=__version__, sources={}
-    )
+    write_dataset_description(folder, name="Predicted connectomes", sources={})
     write_bidsignore(folder)
     write_text(folder / "README.md", README)
     names = sorted({one.target.parcellation for one in predictions.predictions})

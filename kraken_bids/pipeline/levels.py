@@ -6,7 +6,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraken_bids import __version__
 from kraken_bids.analysis_settings import DECODE_VOLUMES, measures_connectomes
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.output_dataset import (
@@ -156,7 +155,6 @@ def prepare_output(
         write_dataset_description(
             output,
             name="kraken_bids: measured and predicted connectomes",
-            version=__version__,
             sources={dataset.name: dataset.path for dataset in datasets},
         )
     for write in (write_bidsignore, write_readme):

@@ -149,9 +149,7 @@ def test_every_flavor_comes_back(tmp_path: Path) -> None:
 
 def write_outputs(root: Path) -> None:
     """Write the tree of the design, with small contents."""
-    write_dataset_description(
-        root, name="Krakencoder outputs", version="0.1.0", sources={"fmriprep": root / "in"}
-    )
+    write_dataset_description(root, name="Krakencoder outputs", sources={"fmriprep": root / "in"})
     write_bidsignore(root)
     write_region_tables(root, [load_parcellation("fs86")])
     write_text(root / "README.md", "# Outputs\n")

@@ -150,7 +150,7 @@ def test_relmat_layout(tmp_path: Path) -> None:
 
 def test_dataset_description(tmp_path: Path) -> None:
     """Links of earlier runs stay; a second run that changes nothing writes nothing."""
-    options = {"name": "Krakencoder", "version": "0.1.0"}
+    options = {"name": "Krakencoder"}
     write_dataset_description(tmp_path, **options, sources={"fmriprep": tmp_path / "a b"})
     first = (tmp_path / "dataset_description.json").stat().st_mtime_ns
     write_dataset_description(tmp_path, **options, sources={"fmriprep": tmp_path / "a b"})
@@ -167,7 +167,7 @@ def test_dataset_of_another_tool_is_left_alone(tmp_path: Path) -> None:
     content = {"Name": "x", "GeneratedBy": [{"Name": "fMRIPrep"}]}
     (tmp_path / "dataset_description.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="fMRIPrep"):
-        write_dataset_description(tmp_path, name="a", version="1", sources={})
+        write_dataset_description(tmp_path, name="a", sources={})
 
 
 def test_region_tables(tmp_path: Path) -> None:
@@ -182,9 +182,9 @@ def test_region_tables(tmp_path: Path) -> None:
 def test_the_group_level_keeps_the_sources_of_the_participant_level(tmp_path: Path) -> None:
     """It reads OUTPUT_DIR alone; what that was measured from stays, each dataset once."""
     out = tmp_path / "out"
-    one, two = ({"name": "x", "version": "1", "sources": {n: tmp_path / n}} for n in ("a", "b"))
+    one, two = ({"name": "x", "sources": {n: tmp_path / n}} for n in ("a", "b"))
     write_dataset_description(out, **one)
-    write_dataset_description(out, name="x", version="1", sources={})
+    write_dataset_description(out, name="x", sources={})
     write_dataset_description(out, **two)
     write_dataset_description(out, **one)
 
