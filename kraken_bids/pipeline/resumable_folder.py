@@ -76,6 +76,7 @@ class ResumableFolder:
         """
         self.check(resume=resume)
         if self.is_complete:
+            self.clear()  # it may have been stopped just before
             return True
         remove_leftovers(self.folder)
         self.note(UNFINISHED)
@@ -115,6 +116,15 @@ class ResumableFolder:
                 f"with; found other ones: {'; '.join(differing[:5])}{more}. Give the same ones, "
                 "or another folder."
             )
+
+    def close(self, **facts: Any) -> None:
+        """Say that everything is there, and remove what it was made of."""
+        self.note(COMPLETE, **facts)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove what an interrupted training goes on from."""
+        (self.folder / self.begun).unlink(missing_ok=True)
 
     def note(self, status: str, **facts: Any) -> None:
         """Write ``training.json``: what the folder is."""

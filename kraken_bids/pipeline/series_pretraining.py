@@ -31,7 +31,7 @@ from kraken_bids.models.series.training import make_network, pretrain_network
 from kraken_bids.models.splits import PARTS, Split
 from kraken_bids.models.step_training import find_device
 from kraken_bids.pipeline.model_training import find_families
-from kraken_bids.pipeline.resumable_folder import COMPLETE, UNFINISHED, ResumableFolder
+from kraken_bids.pipeline.resumable_folder import UNFINISHED, ResumableFolder
 from kraken_bids.pipeline.series.held_out_sequences import (
     HeldOutSequences,
     list_runs,
@@ -65,14 +65,14 @@ class PretrainingFolder(ResumableFolder):
         if self.is_taken:
             self.compare(self.known.part("Data").plain, self._data, "data")
             if self.is_complete:
+                self.clear()
                 return True
         self.note(UNFINISHED, Data=self._data)
         return False
 
     def close(self, **facts: Any) -> None:
-        """Say that the model is complete, and remove the saved state."""
-        self.note(COMPLETE, **facts, Data=self._data)
-        (self.folder / self.begun).unlink(missing_ok=True)
+        """Say that the model is complete, and of what; remove the saved state."""
+        super().close(**facts, Data=self._data)
 
 
 def digest_series(store: SeriesStore) -> str:
@@ -123,7 +123,8 @@ def pretrain_series(
     people, split = _split_subjects(store, sources, options)
     parts = {part: [people[k] for k in getattr(split, part).tolist()] for part in PARTS}
     if folder.enter(store, parts):
-        logger.info("%s is complete: nothing is left to do", output)
+        draw_series_page(output)
+        logger.info("%s is complete: nothing but its page is drawn", output)
         return read_series_model(output)
     remove_leftovers(output)
     named = {name: part for part, names in parts.items() for name in names}

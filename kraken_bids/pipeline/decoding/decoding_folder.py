@@ -14,7 +14,7 @@ from kraken_bids.io.files import atomic_path, make_folder
 from kraken_bids.io.named_arrays import read_arrays
 from kraken_bids.pipeline.decoding.held_out_trials import Decoded
 from kraken_bids.pipeline.decoding.trial_folds import HeldOut
-from kraken_bids.pipeline.resumable_folder import COMPLETE, ResumableFolder
+from kraken_bids.pipeline.resumable_folder import ResumableFolder
 
 PARTS = "unfinished"
 """Folder of what each method found in each fold, until all are done."""
@@ -65,10 +65,9 @@ class DecodingFolder(ResumableFolder):
         """Remove what was kept under a name, if anything was."""
         self._path(name).unlink(missing_ok=True)
 
-    def close(self, **facts: Any) -> None:
-        """Say that everything is there, and remove what it was made of."""
-        self.note(COMPLETE, **facts)
-        shutil.rmtree(self.folder / PARTS)
+    def clear(self) -> None:
+        """Remove what was found in each fold."""
+        shutil.rmtree(self.folder / PARTS, ignore_errors=True)
 
     def _path(self, name: str) -> Path:
         return self.folder / PARTS / f"{name}.npz"

@@ -87,10 +87,13 @@ class TrainingFolder(ResumableFolder):
             raise
 
     def close(self, **facts: Any) -> None:
-        """Say that the model is complete, and remove the saved state."""
-        self.note(COMPLETE, **facts, **{CONNECTOMES: self._data["connectomes"]})
-        for name in (STATE_NAME, DATA_NAME):
-            (self.folder / name).unlink(missing_ok=True)
+        """Say that the model is complete, and of what; remove the saved state."""
+        super().close(**facts, **{CONNECTOMES: self._data["connectomes"]})
+
+    def clear(self) -> None:
+        """Remove the saved state, and what it was of."""
+        super().clear()
+        (self.folder / DATA_NAME).unlink(missing_ok=True)
 
 
 def _list_settings(options: TrainingOptions) -> dict[str, Any]:

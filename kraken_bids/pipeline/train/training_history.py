@@ -43,7 +43,7 @@ class History:
 
     @classmethod
     def read(cls, path: Path, *, up_to: int) -> "History":
-        """History of an interrupted training, without what came after an epoch.
+        """History of an interrupted training, without what came after an epoch or at its end.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class History:
                     f"expected rows of {len(COLUMNS)} cells in {path}; found {line[:80]!r}. The "
                     "file is damaged: train anew in an empty folder."
                 ) from error
-            if epoch <= up_to:
+            if epoch <= up_to and figure.split != "test":  # test subjects come last, and once
                 history._note(line, epoch, figure)
         return history
 

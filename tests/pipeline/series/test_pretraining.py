@@ -90,7 +90,12 @@ def test_an_interrupted_pretraining_ends_as_an_undisturbed_one(
     pretrain_series(files, halved, choose(resume=True))
     for name in ("weights.safetensors", "history.tsv", "peers.tsv", "splits.tsv"):
         assert (whole / name).read_bytes() == (halved / name).read_bytes(), name
+    page = halved / "report.html"
+    page.unlink()  # as where it was stopped before it was drawn
+    (halved / "training_state.npz").touch()
     again = pretrain_series(files, halved, choose(resume=True))
+    assert page.exists()
+    assert not (halved / "training_state.npz").exists()
     assert again.data == read_series_model(whole).data
 
 

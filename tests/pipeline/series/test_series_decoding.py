@@ -247,7 +247,9 @@ def test_an_interrupted_decoding_goes_on_to_the_same_bytes(
     for name in (*TABLES, "model.json", "weights.safetensors"):
         one, two = ((tmp_path / out / name).read_bytes() for out in ("whole", "out"))
         assert one == two, name
+    (tmp_path / "out" / "unfinished").mkdir()  # as where it was stopped before that went
     assert decode(replace(own, resume=True), planted, tmp_path / "out") == {}
+    assert not (tmp_path / "out" / "unfinished").exists()
 
 
 def test_a_pretrained_model_is_compared_with_one_from_scratch(

@@ -21,7 +21,7 @@ from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.training import Trainer
-from kraken_bids.pipeline import training_states
+from kraken_bids.pipeline import model_training, training_states
 from kraken_bids.pipeline.model_training import train_files
 from kraken_bids.pipeline.train import training_watch
 from kraken_bids.pipeline.train.training_options import TrainingOptions
@@ -96,6 +96,48 @@ def test_one_that_had_ended_early_is_not_trained_further(
     assert (parts / "history.tsv").read_bytes() == (whole / "history.tsv").read_bytes()
     epochs = [read_json(run / "training.json")["EpochsRun"] for run in (parts, whole)]
     assert epochs[0] == epochs[1] < 400
+
+
+@pytest.mark.parametrize("patience", [0, 9])
+def test_one_that_was_stopped_after_its_last_figures_has_them_once(
+    tmp_path: Path, cohort: Path, ask: Ask, patience: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the test subjects are in the history before the model is written."""
+    changes = {"validate_every": 2, "patience": patience}
+    train_files([str(cohort)], tmp_path / "whole", ask(**changes))
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model_training, "write_model", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_files([str(cohort)], tmp_path / "parts", ask(**changes))
+    monkeypatch.undo()
+    train_files([str(cohort)], tmp_path / "parts", ask(**changes, resume=True))
+
+    parts, whole = (tmp_path / run / "history.tsv" for run in ("parts", "whole"))
+    assert parts.read_bytes() == whole.read_bytes()
+
+
+def test_what_a_complete_training_has_left_of_its_states_goes(
+    tmp_path: Path, cohort: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was stopped between the word that it is complete and their removal."""
+
+    def stop(path: Path, **_: Any) -> None:
+        if path.suffix == ".npz":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "unlink", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_files([str(cohort)], tmp_path / "m", ask(validate_every=2))
+    monkeypatch.undo()
+    left = [tmp_path / "m" / name for name in ("training_state.npz", "training_data.json")]
+    assert all(path.is_file() for path in left)
+
+    train_files([str(cohort)], tmp_path / "m", ask(validate_every=2, resume=True))
+
+    assert not any(path.exists() for path in left)
 
 
 def test_seconds_before_the_interruption_count(tmp_path: Path, cohort: Path, ask: Ask) -> None:
