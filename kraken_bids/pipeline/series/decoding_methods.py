@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kraken_bids.cohort.series_store import SeriesStore
 from kraken_bids.models.decoding_records import (
@@ -42,6 +43,16 @@ class TrialSet(LabelledTrials):
             self.labels[rows],
         )
 
+    def average(self, rows: Indices) -> NDArray[np.float64]:
+        """Mean over the volumes of each trial that count ``[n_trials, n_regions]``."""
+        chosen = [self.trials[row] for row in rows.tolist()]
+        return mean_patterns(
+            [
+                self.store.values(one.run)[one.volumes][self.store.kept(one.run)[one.volumes]]
+                for one in chosen
+            ]
+        )
+
 
 @dataclass(frozen=True)
 class Design:
@@ -74,9 +85,7 @@ def decode_held_out(method: str, trials: TrialSet, design: Design, part: HeldOut
     if method == CHANCE:
         return decode_by_chance(trials, part)
     if method == LINEAR:
-        return decode_patterns(
-            trials, part, lambda rows: mean_patterns(trials.take(rows).values), seed=seed
-        )
+        return decode_patterns(trials, part, trials.average, seed=seed)
     training, shown = trials.take(part.train), trials.take(part.test)
     if method == SHUFFLED:
         shuffled = trials.shuffle(part.train, np.random.default_rng([seed, 2]))

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.cohort.series_store import gather_series
 from kraken_bids.cohort.trial_windows import TrialWindow
+from kraken_bids.cohort.trials import Trial
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.io.records import from_columns
 from kraken_bids.io.tables import read_columns
-from kraken_bids.io.writing import write_table
+from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.decoding_records import (
     ConfusionCount,
     DecodedTrial,
@@ -30,6 +33,7 @@ from kraken_bids.pipeline import series_decoding
 from kraken_bids.pipeline.decoding import held_out_trials
 from kraken_bids.pipeline.decoding.held_out_trials import shuffle_labels
 from kraken_bids.pipeline.series import relevance_maps
+from kraken_bids.pipeline.series.decoding_methods import TrialSet
 from kraken_bids.pipeline.series.decoding_options import DecodingOptions
 from kraken_bids.pipeline.series_decoding import decode_series
 
@@ -77,6 +81,28 @@ def test_states_that_differ_in_time_alone_are_decoded_by_the_network_alone(
     assert whole.is_chance_by_people
     assert (whole.n_people, repeat.n_trials, len(single)) == (8, 8 * 16, 4)
     assert whole.people_low >= 0.125  # one of eight guesses right, at least
+
+
+def test_the_line_sees_the_mean_of_volumes_that_count(tmp_path: Path) -> None:
+    """Others hold the mean of their run, and would pull every pattern to it."""
+    values = np.random.default_rng(0).standard_normal((20, 3))
+    kept = np.ones(20, int)
+    kept[[1, 2, 12]] = 0
+    for subject in ("01", "02"):
+        path = tmp_path / f"sub-{subject}_task-x_timeseries.tsv"
+        write_table(path, {f"r{k}": values[:, k] for k in range(3)})
+        write_json(sidecar_path(path), {"RepetitionTime": 1.0, "VolumesKept": kept.tolist()})
+    store = gather_series(sorted(tmp_path.glob("*.tsv")), tmp_path / "store")
+    trials = (Trial(0, 0, 4, "a", 0.0), Trial(1, 10, 5, "b", 10.0))
+    labels, people = np.array([0, 1], np.intp), ("01", "02")
+    found = TrialSet(store.runs, trials, ("a", "b"), labels, people, people, store)
+
+    patterns = found.average(np.array([0, 1], np.intp))
+
+    counted = values[kept > 0]
+    scaled = (values - counted.mean(axis=0)) / counted.std(axis=0)
+    wanted = [scaled[[0, 3]].mean(axis=0), scaled[[10, 11, 13, 14]].mean(axis=0)]
+    np.testing.assert_allclose(patterns, wanted, atol=1e-6)
 
 
 def test_labels_that_are_not_shuffled_are_outside_the_interval_of_chance(
