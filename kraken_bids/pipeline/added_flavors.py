@@ -31,6 +31,7 @@ from kraken_bids.models.krakencoder.recipe import SHAPE, TrainingData, TrainingS
 from kraken_bids.models.krakencoder.reduction import parse_transform
 from kraken_bids.models.krakencoder.training import Trainer
 from kraken_bids.models.splits import Split, split_subjects
+from kraken_bids.models.training_record import TRAINING
 from kraken_bids.pipeline.check.cohort_doubts import refuse_or_warn
 from kraken_bids.pipeline.file_predictions import project_source
 from kraken_bids.pipeline.model_files import check_model_output, read_with_hashes
@@ -140,7 +141,10 @@ def add_flavor_files(
     make_folder(output)
     reduced = reduce_cohort(new, split, families, transform=settings.transform, folder=output)
     added, matches = _train(base, reduced, targets, replace(options, settings=settings))
-    facts = {"Regions": regions, "TrainingSeconds": round(time.monotonic() - started, 1)}
+    facts = {
+        TRAINING.regions: regions,
+        TRAINING.training_seconds: round(time.monotonic() - started, 1),
+    }
     added = replace(added, name=output.resolve().name, provenance={**added.provenance, **facts})
     if options.merges:
         added = merge_models([base, added], output.resolve().name)
@@ -268,13 +272,15 @@ def _train(
     scores = cohort.take_scores(held_out)
     matches = judge_latents(trainer.weights, scores, targets[held_out], people)
     described = {
-        "Method": "target encoding, fixed" if options.is_fixed else "target encoding",
-        "Training": settings.to_json(),
-        "NumberOfSubjects": len(train),
-        "Subjects": [cohort.subjects[row] for row in train.tolist()],
-        "SkippedSteps": n_skipped,
-        "TargetLatents": str(options.latents.name if options.latents else "of the other flavors"),
-        "HeldOut": [match.to_json() for match in matches],
+        TRAINING.method: "target encoding, fixed" if options.is_fixed else "target encoding",
+        TRAINING.training: settings.to_json(),
+        TRAINING.number_of_subjects: len(train),
+        TRAINING.subjects: [cohort.subjects[row] for row in train.tolist()],
+        TRAINING.skipped_steps: n_skipped,
+        TRAINING.target_latents: str(
+            options.latents.name if options.latents else "of the other flavors"
+        ),
+        TRAINING.held_out: [match.to_json() for match in matches],
         "BaseModel": base.name,
         "BaseSHA256": base.sha256,
         LATENT_SPACE: find_space(base),

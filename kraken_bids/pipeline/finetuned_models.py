@@ -38,12 +38,13 @@ from kraken_bids.models.krakencoder.latent_space import (
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.reduction import Reduction
 from kraken_bids.models.krakencoder.scores_model import make_scores_model
+from kraken_bids.models.training_record import TRAINING
 from kraken_bids.pipeline.check.cohort_doubts import refuse_or_warn
 from kraken_bids.pipeline.file_predictions import keep_known
 from kraken_bids.pipeline.model_files import check_model_output, read_with_hashes
 from kraken_bids.pipeline.model_training import find_families
 from kraken_bids.pipeline.train.ladder_report import describe_choice, write_ladder
-from kraken_bids.pipeline.training_description import BASE_TRAINING, TOLD
+from kraken_bids.pipeline.training_description import TOLD
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ MIN_PEOPLE = 20
 MIN_OF_FLAVOR = 10
 """Subjects with a flavor from which its mean is taken, as kraken-tools predict does."""
 
-HANDED_DOWN = {"NumberOfSubjects", "Regions"}
+HANDED_DOWN = {TRAINING.number_of_subjects, TRAINING.regions}
 """What is known of the base model's training and holds of the one made from it."""
 
 Scores = dict[str, NDArray[np.float64]]
@@ -260,10 +261,10 @@ def _hand_down(provenance: Mapping[str, Any]) -> dict[str, Any]:
     its_own = {
         key: value
         for key, value in provenance.items()
-        if key in TOLD - HANDED_DOWN - {BASE_TRAINING}
+        if key in TOLD - HANDED_DOWN - {TRAINING.base_training}
     }
     rest = {key: value for key, value in provenance.items() if key not in its_own}
-    return {**rest, **({BASE_TRAINING: its_own} if its_own else {})}
+    return {**rest, **({TRAINING.base_training: its_own} if its_own else {})}
 
 
 def _list_facts(

@@ -18,6 +18,7 @@ from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.merge import merge_models
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.published_writer import write_upstream
+from kraken_bids.models.training_record import TRAINING
 from kraken_bids.pipeline.training_description import TOLD, describe_training
 from kraken_bids.published.models import PRETRAINED, find_published, is_published
 from kraken_bids.region_orders import count_regions
@@ -141,7 +142,12 @@ def write_as(model: Model, output: Path) -> tuple[Path, ...]:
 COLUMNS = ("flavor", "group", "regions", "edges", "transform", "values", "training mean")
 
 
-HIDDEN_PROVENANCE = {"Files", "Subjects", "merged_source_net_idx", "merged_source_input_idx"}
+HIDDEN_PROVENANCE = {
+    "Files",
+    TRAINING.subjects,
+    "merged_source_net_idx",
+    "merged_source_input_idx",
+}
 """Long lists that people do not read; they are in the JSON."""
 
 

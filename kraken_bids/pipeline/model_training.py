@@ -19,6 +19,7 @@ from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.reduction import parse_transform
 from kraken_bids.models.splits import PARTS, Split
+from kraken_bids.models.training_record import TRAINING
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.train.methods import METHODS, Fitted, check_method
 from kraken_bids.pipeline.train.reduced_cohort import (
@@ -86,13 +87,13 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
         figures = watch.conclude(fitted.weights, fitted.epoch)
         facts = {
             **_describe(reduced, options, fitted),
-            "TrainingSeconds": round(watch.seconds_before + time.monotonic() - started, 1),
-            "Evaluation": summarise_directions(figures, reduced.groups),
+            TRAINING.training_seconds: round(watch.seconds_before + time.monotonic() - started, 1),
+            TRAINING.evaluation: summarise_directions(figures, reduced.groups),
         }
-        provenance = {**facts, "Regions": regions, LATENT_SPACE: OWN}
+        provenance = {**facts, TRAINING.regions: regions, LATENT_SPACE: OWN}
         model = _make_model(reduced, fitted, output.resolve().name, provenance)
         write_model(model, output)
-        folder.close(**{key: value for key, value in facts.items() if key != "Subjects"})
+        folder.close(**{key: value for key, value in facts.items() if key != TRAINING.subjects})
     return model
 
 
@@ -110,7 +111,7 @@ def _take_complete(folder: TrainingFolder, cohort: Cohort, split: Split) -> Mode
 def _check_same_subjects(trained: Model, cohort: Cohort, split: Split) -> None:
     """Refuse to take a complete training for that of other subjects or flavors."""
     subjects = [cohort.subjects[row] for row in split.train.tolist()]
-    known = trained.provenance.get("Subjects", subjects)
+    known = trained.provenance.get(TRAINING.subjects, subjects)
     if known == subjects and set(trained.flavors) == set(cohort.rows):
         return
     raise SettingsError(
@@ -139,16 +140,16 @@ def _make_model(
 def _describe(cohort: ReducedCohort, options: TrainingOptions, fitted: Fitted) -> dict[str, Any]:
     rows = cohort.split.train.tolist()
     return {
-        "Method": options.method,
-        "Training": options.settings.to_json(),
-        "NumberOfSubjects": len(rows),
-        "Subjects": [cohort.subjects[row] for row in rows],
-        "SplitSizes": {part: len(getattr(cohort.split, part)) for part in PARTS},
-        "SubjectsByFlavor": {
+        TRAINING.method: options.method,
+        TRAINING.training: options.settings.to_json(),
+        TRAINING.number_of_subjects: len(rows),
+        TRAINING.subjects: [cohort.subjects[row] for row in rows],
+        TRAINING.split_sizes: {part: len(getattr(cohort.split, part)) for part in PARTS},
+        TRAINING.subjects_by_flavor: {
             flavor.name: int(one.present[cohort.split.train].sum())
             for flavor, one in cohort.flavors.items()
         },
-        "Epoch": fitted.epoch,
+        TRAINING.epoch: fitted.epoch,
         **fitted.provenance,
     }
 

@@ -30,6 +30,7 @@ from kraken_bids.models.series.published_weights import read_published_network
 from kraken_bids.models.series.training import make_network, pretrain_network
 from kraken_bids.models.splits import PARTS, Split
 from kraken_bids.models.step_training import find_device
+from kraken_bids.models.training_record import TRAINING
 from kraken_bids.pipeline.model_training import find_families
 from kraken_bids.pipeline.resumable_folder import UNFINISHED, ResumableFolder
 from kraken_bids.pipeline.series.held_out_sequences import (
@@ -174,9 +175,9 @@ def _train(
     for name, loss in pick_overall(losses).items():
         logger.info("held-out error: %.4f %s", loss, name)
     return {
-        "TrainingSeconds": round(watch.seconds, 1),
+        TRAINING.training_seconds: round(watch.seconds, 1),
         "Steps": reached.step,
-        "SkippedSteps": reached.n_skipped,
+        TRAINING.skipped_steps: reached.n_skipped,
         "HeldOutErrors": dict(pick_overall(losses)),
     }
 

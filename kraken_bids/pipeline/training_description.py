@@ -4,16 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kraken_bids.io.facts import Facts
+from kraken_bids.models.training_record import EVALUATION, TRAINING
 from kraken_bids.pipeline.progress import format_seconds
 from kraken_bids.pipeline.train.latent_matches import LatentMatch
 
-BASE_TRAINING = "BaseTraining"
-"""Key of the provenance: how the model was trained that another was made from."""
-TOLD = {
-    "Method", "Training", "NumberOfSubjects", "SplitSizes", "SubjectsByFlavor", "Epoch",
-    "EpochsRun", "BestValidationEpoch", "SkippedSteps", "TrainingSeconds", "Evaluation", "Paths",
-    "Regions", "HeldOut", "TargetLatents", BASE_TRAINING,
-}  # fmt: skip
+TOLD = {*vars(TRAINING).values()} - {TRAINING.subjects}
 """Keys of a provenance that the lines are made of."""
 METRICS = {
     "avgrank": "average rank", "top1acc": "top-1", "avgcorr": "r",
@@ -25,11 +20,11 @@ SPACES = {"edges": "edge space", "transform": "transform space"}
 def describe_training(provenance: Mapping[str, Any]) -> Iterator[str]:
     """Yield lines on the training; none of a model that was not trained by ``kraken-tools``."""
     facts = Facts(dict(provenance))
-    if facts.part(BASE_TRAINING):
+    if facts.part(TRAINING.base_training):
         yield from _describe_base(facts)
-    elif facts.parts("HeldOut"):
+    elif facts.parts(TRAINING.held_out):
         yield from _describe_addition(facts)
-    elif facts.parts("Evaluation"):
+    elif facts.parts(TRAINING.evaluation):
         yield from _describe_origin(facts)
         yield ""
         yield (
@@ -52,12 +47,14 @@ def _describe_base(facts: Facts) -> Iterator[str]:
         "before it was fine-tuned, the model was trained as follows; how well it did then says "
         "nothing of it now:"
     )
-    yield from (f"  {line}" for line in list(_describe_origin(facts.part(BASE_TRAINING)))[1:])
+    yield from (
+        f"  {line}" for line in list(_describe_origin(facts.part(TRAINING.base_training)))[1:]
+    )
     yield from _list_regions(facts)
 
 
 def _describe_addition(facts: Facts) -> Iterator[str]:
-    recipe = facts.part("Training")
+    recipe = facts.part(TRAINING.training)
     yield ""
     yield (
         f"trained on {facts.count('NumberOfSubjects')} subjects onto latents of "
@@ -68,23 +65,25 @@ def _describe_addition(facts: Facts) -> Iterator[str]:
     yield from _describe_end(facts)
     yield ""
     yield "how well the latents of subjects held out are met:"
-    yield from (f"  {LatentMatch.from_json(one).describe()}" for one in facts.parts("HeldOut"))
+    yield from (
+        f"  {LatentMatch.from_json(one).describe()}" for one in facts.parts(TRAINING.held_out)
+    )
 
 
 def _describe_origin(facts: Facts) -> Iterator[str]:
-    recipe, sizes = facts.part("Training"), facts.part("SplitSizes")
+    recipe, sizes = facts.part(TRAINING.training), facts.part(TRAINING.split_sizes)
     yield ""
     yield (
         f"trained on {sizes.count('train')} subjects; watched with {sizes.count('validation')} "
         f"others; {sizes.count('test')} held out for test"
     )
-    by_flavor = facts.part("SubjectsByFlavor")
+    by_flavor = facts.part(TRAINING.subjects_by_flavor)
     if len({by_flavor.count(name) for name in by_flavor}) > 1:
         yield "  of whom " + ", ".join(f"{by_flavor.count(n)} have {n}" for n in by_flavor)
     yield f"by {facts.text('Method')}, transform {recipe.text('transform')}"
-    if facts.text("Method") == "krakencoder":
+    if facts.text(TRAINING.method) == "krakencoder":
         yield _describe_recipe(recipe)
-        best = facts.count("BestValidationEpoch")
+        best = facts.count(TRAINING.best_validation_epoch)
         yield f"epoch {facts.count('Epoch')} of {facts.count('EpochsRun')} that were run" + (
             f"; best validation after epoch {best}" if best else ""
         )
@@ -92,7 +91,7 @@ def _describe_origin(facts: Facts) -> Iterator[str]:
 
 
 def _describe_end(facts: Facts) -> Iterator[str]:
-    skipped, seconds = facts.count("SkippedSteps"), facts.number("TrainingSeconds")
+    skipped, seconds = facts.count(TRAINING.skipped_steps), facts.number(TRAINING.training_seconds)
     if skipped:
         yield f"{skipped} training steps were skipped: gradient not finite"
     if seconds is not None:
@@ -101,7 +100,7 @@ def _describe_end(facts: Facts) -> Iterator[str]:
 
 
 def _list_regions(facts: Facts) -> Iterator[str]:
-    for name, regions in facts.part("Regions").plain.items():
+    for name, regions in facts.part(TRAINING.regions).plain.items():
         yield f"{name}: {len(regions) if isinstance(regions, list) else '?'} regions by name"
 
 
@@ -117,13 +116,20 @@ def _describe_recipe(recipe: Facts) -> str:
 def _list_figures(facts: Facts) -> Iterator[str]:
     rows: dict[tuple[str, str, str], list[str]] = {}
     subjects: dict[tuple[str, str, str], int | None] = {}
-    for one in facts.parts("Evaluation"):
-        key = (one.text("Split"), one.text("Space"), one.text("Direction"))
-        name = METRICS.get(one.text("Metric"), one.text("Metric"))
-        values = (_show(one.number(k)) for k in ("Value", "GroupMean", "Shuffled"))
+    for one in facts.parts(TRAINING.evaluation):
+        key = (
+            one.text(EVALUATION.split),
+            one.text(EVALUATION.space),
+            one.text(EVALUATION.direction),
+        )
+        name = METRICS.get(metric := one.text(EVALUATION.metric), metric)
+        values = (
+            _show(one.number(k))
+            for k in (EVALUATION.value, EVALUATION.group_mean, EVALUATION.shuffled)
+        )
         value, mean, shuffled = values
         rows.setdefault(key, []).append(f"{name} {value} [{mean}, {shuffled}]")
-        subjects[key] = one.count("Subjects")
+        subjects[key] = one.count(EVALUATION.subjects)
     order = sorted(rows, key=lambda key: list(SPACES).index(key[1]) if key[1] in SPACES else 9)
     for split, space, direction in order:
         cells = rows[split, space, direction]

@@ -21,12 +21,13 @@ from kraken_bids.cohort.sidecar_records import (
 )
 from kraken_bids.io.facts import Facts
 from kraken_bids.io.records import from_sidecar, keys_of, to_sidecar
+from kraken_bids.models.training_record import TrainingRecord
 
 PACKAGE = Path(kraken_bids.__file__).parent
 RECORDS = (FileRecord, ModelRecord, OriginRecord, RegionsRecord, SoftwareRecord)
-MEASURED = (CleaningRecord, FunctionalRecord, RunRecord, StructuralRecord)
-OF_BIDS = {"RepetitionTime"}
-"""Keys of raw data too."""
+OTHERS = (CleaningRecord, FunctionalRecord, RunRecord, StructuralRecord, TrainingRecord)
+ELSEWHERE = {"RepetitionTime", "NumberOfSubjects"}
+"""Keys of raw data, and of saved adaptations, too."""
 TWO_WORDS = re.compile(r"[A-Z][a-z]+[A-Z]")
 """Other keys are words that mean other things elsewhere."""
 
@@ -48,8 +49,8 @@ def test_a_prediction_is_described_in_one_order() -> None:
 
 def test_keys_of_shared_records_are_typed_nowhere_else() -> None:
     """A key is that of a record's field, wherever sidecars are written or read."""
-    keys = {key for kind in RECORDS + MEASURED for key in vars(keys_of(kind)).values()}
-    keys = {key for key in keys if TWO_WORDS.match(key)} - OF_BIDS
+    keys = {key for kind in RECORDS + OTHERS for key in vars(keys_of(kind)).values()}
+    keys = {key for key in keys if TWO_WORDS.match(key)} - ELSEWHERE
     assert len(keys) > 30
     typed = [
         (path.relative_to(PACKAGE).as_posix(), node.value)

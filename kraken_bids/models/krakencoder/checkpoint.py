@@ -24,6 +24,7 @@ from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.described_atlases import DESCRIPTION_NAME
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.reduction import Reduction
+from kraken_bids.models.training_record import TRAINING
 from kraken_bids.parcellations import recognize_parcellation
 from kraken_bids.published.cache import check_copy, remember_copy
 
@@ -154,7 +155,9 @@ def _list_regions(model: Model) -> dict[str, list[str]]:
     """Region names in the order of the edges: the folder explains itself without this package."""
     names = dict.fromkeys(flavor.parcellation for flavor in model.flavors)
     known = filter(None, map(recognize_parcellation, names))
-    own = Facts(dict(model.provenance)).part("Regions")  # of atlases the package does not know
+    own = Facts(dict(model.provenance)).part(
+        TRAINING.regions
+    )  # of atlases the package does not know
     return {**own.plain, **{one.name: list(one.region_names) for one in known}}
 
 

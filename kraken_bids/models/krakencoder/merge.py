@@ -11,10 +11,11 @@ from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, check_spaces, find_space
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.model_regions import list_own_regions
+from kraken_bids.models.training_record import TRAINING
 
 logger = logging.getLogger(__name__)
 
-REGIONS = "Regions"
+REGIONS = TRAINING.regions
 """Key of the provenance: names of regions by atlas."""
 SHARED = {
     "latent_size": "latent size",

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from kraken_bids.connectome.matrices import n_regions_of
 from kraken_bids.io.facts import Facts
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.training_record import TRAINING
 from kraken_bids.parcellations import Parcellation, make_parcellation, number_regions
 
 
 def list_own_regions(model: Model) -> dict[str, list[str]]:
     """Names of regions, in their order, by atlas; of those that training was told."""
-    told = Facts(dict(model.provenance)).part("Regions")
+    told = Facts(dict(model.provenance)).part(TRAINING.regions)
     return {name: names for name in told if (names := told.texts(name))}
 
 

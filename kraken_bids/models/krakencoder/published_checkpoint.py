@@ -18,6 +18,7 @@ from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.published_transforms import find_transforms, read_reductions
 from kraken_bids.models.krakencoder.reduction import Reduction
+from kraken_bids.models.training_record import TRAINING
 
 logger = logging.getLogger(__name__)
 
@@ -253,7 +254,7 @@ def _count_training(parameters: Any) -> dict[str, int]:
     known = parameters if isinstance(parameters, Mapping) else {}
     number = known.get("numsubjects_train", np.size(known.get("subjidx_train", ())))
     is_count = isinstance(number, int | np.integer) and number > 0
-    return {"NumberOfSubjects": int(number)} if is_count else {}
+    return {TRAINING.number_of_subjects: int(number)} if is_count else {}
 
 
 def _to_plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.recipe import EpochResult, TrainingData, TrainingSettings
 from kraken_bids.models.krakencoder.reduction import Reduction, fit_reduction
 from kraken_bids.models.krakencoder.trainer import Trainer
+from kraken_bids.models.training_record import TRAINING
 
 __all__ = ["EpochResult", "Trainer", "TrainingData", "TrainingSettings", "train_model"]
 
@@ -81,10 +82,10 @@ def train_model(
         network=trainer.weights,
         reductions=fitted,
         provenance={
-            "Training": settings.to_json(),
-            "NumberOfSubjects": len(next(iter(edges.values()))),
-            "Subjects": list(subjects),
-            "SkippedSteps": n_skipped,
+            TRAINING.training: settings.to_json(),
+            TRAINING.number_of_subjects: len(next(iter(edges.values()))),
+            TRAINING.subjects: list(subjects),
+            TRAINING.skipped_steps: n_skipped,
         },
         device=resolve_device(settings.device),
     )

@@ -24,6 +24,7 @@ from kraken_bids.models.krakencoder.input_share import (
     sees_subspace,
 )
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.training_record import TRAINING
 from kraken_bids.pipeline.check.kept_results import NOTHING_KEPT, Kept, digest_array
 from kraken_bids.scores.doubt_words import COMMON
 from kraken_bids.scores.latent_consistency import MIN_FIT, LatentFit, judge_latents
@@ -143,7 +144,7 @@ def view_inputs(cohort: Encoded, flavor: Flavor, *, correlates: bool) -> InputVi
             raw[rows] = _correlate(edges, guess)
             if mean is not None:
                 resid[rows] = _correlate(adapted - mean, guess - mean)
-    number = cohort.model.provenance.get("NumberOfSubjects")
+    number = cohort.model.provenance.get(TRAINING.number_of_subjects)
     training = describe_training(reduction, number if isinstance(number, int) else None)
     with np.errstate(divide="ignore"):
         outside_z = robust_z(np.log(outside), min_spread=MIN_LOG_SPREAD)

@@ -18,6 +18,7 @@ from kraken_bids.models.decoding_records import (
     TrainingPoint,
 )
 from kraken_bids.models.step_training import StepSettings, StepState
+from kraken_bids.models.training_record import TRAINING
 from kraken_bids.pipeline.decoding.decoding_folder import DecodingFolder
 from kraken_bids.pipeline.decoding.held_out_trials import LabelledTrials
 
@@ -86,8 +87,8 @@ def describe_training(
         What else is to be told of it.
     """
     return {
-        "Method": SCRATCH if pretraining is None else PRETRAINED,
-        "Subjects": sorted({*trials.subjects}),
+        TRAINING.method: SCRATCH if pretraining is None else PRETRAINED,
+        TRAINING.subjects: sorted({*trials.subjects}),
         **facts,
         "Steps": asdict(steps),
         "BatchSize": batch_size,

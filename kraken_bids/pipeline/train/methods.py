@@ -13,6 +13,7 @@ from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.pls import PlsSettings, fit_pls
 from kraken_bids.models.krakencoder.recipe import TrainingData
 from kraken_bids.models.krakencoder.training import Trainer
+from kraken_bids.models.training_record import TRAINING
 from kraken_bids.pipeline.train.reduced_cohort import ReducedCohort
 from kraken_bids.pipeline.train.training_options import TrainingOptions
 from kraken_bids.pipeline.train.training_watch import TrainingWatch
@@ -65,7 +66,11 @@ def fit_network(
     return Fitted(
         weights,
         epoch,
-        {"EpochsRun": trainer.epoch, "BestValidationEpoch": best, "SkippedSteps": n_skipped},
+        {
+            TRAINING.epochs_run: trainer.epoch,
+            TRAINING.best_validation_epoch: best,
+            TRAINING.skipped_steps: n_skipped,
+        },
     )
 
 
@@ -89,7 +94,7 @@ def fit_regressions(
          for key, value in asdict(path).items()}
         for path in paths
     ]  # fmt: skip
-    return Fitted(weights, 0, {"Paths": described})
+    return Fitted(weights, 0, {TRAINING.paths: described})
 
 
 METHODS: dict[str, Callable[[ReducedCohort, TrainingOptions, TrainingWatch, Path], Fitted]] = {

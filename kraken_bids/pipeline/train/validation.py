@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.subject_names import subject_of
 from kraken_bids.flavors import Flavor
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.models.devices import single_thread
 from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.reduced_predictions import ReducedPredictor
+from kraken_bids.models.training_record import EvaluationRecord
 from kraken_bids.pipeline.train.reduced_cohort import ReducedCohort, ReducedFlavor
 from kraken_bids.scores.component_metrics import (
     PairCorrelations,
@@ -250,13 +252,17 @@ def summarise_directions(
             ]
             by_predictor[GROUP_MEAN] += values[:1]
     return [
-        {
-            "Split": key[0], "Direction": key[1], "Space": key[2], "Metric": key[3],
-            "Value": _mean(values[MODEL]), "GroupMean": _mean(values[GROUP_MEAN]),
-            "Shuffled": _mean(values[SHUFFLED]), "Subjects": subjects[key],
-        }
+        to_sidecar(
+            EvaluationRecord(
+                *key,
+                value=_mean(values[MODEL]),
+                group_mean=_mean(values[GROUP_MEAN]),
+                shuffled=_mean(values[SHUFFLED]),
+                subjects=subjects[key],
+            )
+        )
         for key, values in collected.items()
-    ]  # fmt: skip
+    ]
 
 
 def _mean(values: Sequence[float]) -> float | None:
