@@ -57,10 +57,10 @@ def _describe_addition(facts: Facts) -> Iterator[str]:
     recipe = facts.part(TRAINING.training)
     yield ""
     yield (
-        f"trained on {facts.count('NumberOfSubjects')} subjects onto latents of "
-        f"{facts.text('BaseModel')} ({facts.text('TargetLatents')})"
+        f"trained on {facts.count(TRAINING.number_of_subjects)} subjects onto latents of "
+        f"{facts.text('BaseModel')} ({facts.text(TRAINING.target_latents)})"
     )
-    yield f"by {facts.text('Method')}, transform {recipe.text('transform')}"
+    yield f"by {facts.text(TRAINING.method)}, transform {recipe.text('transform')}"
     yield _describe_recipe(recipe)
     yield from _describe_end(facts)
     yield ""
@@ -80,12 +80,13 @@ def _describe_origin(facts: Facts) -> Iterator[str]:
     by_flavor = facts.part(TRAINING.subjects_by_flavor)
     if len({by_flavor.count(name) for name in by_flavor}) > 1:
         yield "  of whom " + ", ".join(f"{by_flavor.count(n)} have {n}" for n in by_flavor)
-    yield f"by {facts.text('Method')}, transform {recipe.text('transform')}"
+    yield f"by {facts.text(TRAINING.method)}, transform {recipe.text('transform')}"
     if facts.text(TRAINING.method) == "krakencoder":
         yield _describe_recipe(recipe)
         best = facts.count(TRAINING.best_validation_epoch)
-        yield f"epoch {facts.count('Epoch')} of {facts.count('EpochsRun')} that were run" + (
-            f"; best validation after epoch {best}" if best else ""
+        yield (
+            f"epoch {facts.count(TRAINING.epoch)} of {facts.count(TRAINING.epochs_run)} that were run"
+            + (f"; best validation after epoch {best}" if best else "")
         )
     yield from _describe_end(facts)
 
