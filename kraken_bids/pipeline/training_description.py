@@ -84,8 +84,9 @@ def _describe_origin(facts: Facts) -> Iterator[str]:
     if facts.text(TRAINING.method) == "krakencoder":
         yield _describe_recipe(recipe)
         best = facts.count(TRAINING.best_validation_epoch)
+        epoch, n_run = facts.count(TRAINING.epoch), facts.count(TRAINING.epochs_run)
         yield (
-            f"epoch {facts.count(TRAINING.epoch)} of {facts.count(TRAINING.epochs_run)} that were run"
+            f"epoch {epoch} of {n_run} that were run"
             + (f"; best validation after epoch {best}" if best else "")
         )
     yield from _describe_end(facts)
