@@ -26,7 +26,12 @@ class EndExtent:
         self._n_streamlines = 0
 
     def add(self, ends: NDArray[np.floating[Any]]) -> None:
-        """Add the ends ``[n, 2, 3]`` of some streamlines, mm; those not finite do not count."""
+        """Add the ends ``[n, 2, 3]`` of some streamlines, mm; those not finite do not count.
+
+        Those that follow change nothing where what was added tells already.
+        """
+        if not (self._is_heap() or self._is_without_length()):
+            return
         own = ends if np.isfinite(ends.sum()) else ends[np.isfinite(ends).all(axis=(1, 2))]
         if not len(own):
             return
@@ -39,12 +44,18 @@ class EndExtent:
         """Say where streamlines have no length, or are one heap; nothing of a usual tractogram."""
         if not self._n_streamlines:
             return []
-        if (self._high - self._low).max() <= HEAP_MM:
+        if self._is_heap():
             place = ", ".join(f"{value:.3g}" for value in (self._low + self._high) / 2)
             what = f"all ends of the {self._n_streamlines} streamlines within {HEAP_MM:g} mm"
             return [f"{tracks}: expected streamlines between regions; found {what} of ({place}), "
                     f"{WAY_OUT}"]  # fmt: skip
-        if self._farthest <= SAME_MM:
+        if self._is_without_length():
             what = f"both ends at one point in each of the {self._n_streamlines} streamlines"
             return [f"{tracks}: expected streamlines between regions; found {what}, {WAY_OUT}"]
         return []
+
+    def _is_heap(self) -> bool:
+        return bool((self._high - self._low).max() <= HEAP_MM)
+
+    def _is_without_length(self) -> bool:
+        return self._farthest <= SAME_MM
