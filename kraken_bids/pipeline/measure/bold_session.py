@@ -27,6 +27,7 @@ from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import write_json, write_relmat, write_table
 from kraken_bids.pipeline.measure.bold_records import COVERAGE, LESIONED, TSNR
 from kraken_bids.pipeline.measure.bold_runs import can_give
+from kraken_bids.pipeline.measure.finished_files import is_up_to_date
 from kraken_bids.pipeline.measure.functional_connectomes import (
     FunctionalConnectome,
     MeasuredGroup,
@@ -41,7 +42,7 @@ from kraken_bids.pipeline.measure.partial_connectomes import (
     write_parts,
 )
 from kraken_bids.pipeline.measure.run_files import write_run
-from kraken_bids.pipeline.measure.tasks import SessionTask, is_up_to_date
+from kraken_bids.pipeline.measure.tasks import SessionTask
 from kraken_bids.shared_work import share_work
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,5 @@
 """One session of one subject: the unit of work that travels to a worker."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,6 @@ from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.names import session_label
 from kraken_bids.bids.uris import bids_uri
-from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest, file_stamps
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
@@ -67,22 +65,3 @@ class SessionTask:
     def uris(self, paths: Iterable[Path]) -> list[str]:
         """``bids:`` URIs of input files, each once."""
         return list(dict.fromkeys(bids_uri(path, self.datasets) for path in paths))
-
-
-logger = logging.getLogger(__name__)
-
-
-def is_up_to_date(task: SessionTask, planned: Mapping[Path, str]) -> bool:
-    """Whether every file is there with its digest: same inputs, same settings, same saved λ."""
-    if task.settings.run.force or not planned:
-        return False
-    paths = list(planned)
-    done = all(read_digest(path, if_whole=True) == planned[path] for path in paths)
-    if done:
-        logger.info(
-            "%s: %d connectome(s) up to date, skipped (--force redoes them): %s …",
-            task.label,
-            len(paths),
-            paths[0].name,
-        )
-    return done

@@ -30,6 +30,7 @@ from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.texts import read_text
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.parcellations import Parcellation, list_parcellations
+from kraken_bids.pipeline.measure.finished_files import is_up_to_date
 from kraken_bids.pipeline.measure.identified_images import list_doubts
 from kraken_bids.pipeline.measure.label_grids import Affine, Labels, read_regions, read_steps
 from kraken_bids.pipeline.measure.session_scalars import find_scalars, list_further
@@ -40,7 +41,7 @@ from kraken_bids.pipeline.measure.structural_connectomes import (
     count_streamlines,
     search_labels,
 )
-from kraken_bids.pipeline.measure.tasks import MEASURES, SessionTask, is_up_to_date
+from kraken_bids.pipeline.measure.tasks import MEASURES, SessionTask
 from kraken_bids.pipeline.measure.tractogram_matrices import describe_rule
 from kraken_bids.pipeline.measure.tractogram_options import TractogramOptions
 from kraken_bids.pipeline.measure.tractogram_scalars import describe_samples, open_samplers
