@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.folders import list_entries
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import CALIBRATED, PREDICTED, sidecar_path
-from kraken_bids.cohort.sidecar_records import FILE, WARNINGS, RegionsRecord
+from kraken_bids.cohort.sidecar_records import FILE, JUDGED, RegionsRecord
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.io.facts import Facts
@@ -184,9 +184,7 @@ def hold_session(output_dir: Path, label: str) -> Iterator[None]:
             os.close(lock)
 
 
-ADDED = (
-    "TrustSessions", "Trust", "Verdicts", "TrustLevel", "TrustDigest", "TrustDetails", WARNINGS,
-)  # fmt: skip
+ADDED = tuple(vars(JUDGED).values())
 """Fields that judging adds to sidecars of latents and predictions, last and in this order."""
 
 

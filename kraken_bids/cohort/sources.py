@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import latents_path, prediction_archive_path, relmat_path
+from kraken_bids.cohort.sidecar_records import ADAPTATION
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import Adaptation, FlavorAdaptation
@@ -200,9 +201,9 @@ class PredictionPlan:
         site = self.adaptation.site_of.get(label) or "n/a"
         kept = list(self.adaptation.covariate_names)
         return {
-            "AdaptationBy": self.adaptation.column,
-            "AdaptationSite": site,
-            **({"AdaptationCovariates": kept} if kept else {}),
+            ADAPTATION.adaptation_by: self.adaptation.column,
+            ADAPTATION.adaptation_site: site,
+            **({ADAPTATION.adaptation_covariates: kept} if kept else {}),
         }
 
     @cached_property

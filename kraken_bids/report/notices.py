@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.failures import read_failures
 from kraken_bids.cohort.measurements import CLEANING, LENGTHS, STRUCTURAL
-from kraken_bids.cohort.sidecar_records import REGIONS
+from kraken_bids.cohort.sidecar_records import ADAPTATION, REGIONS
 from kraken_bids.cohort.warned import read_group_warnings
 from kraken_bids.exceptions import name_few
 from kraken_bids.io.facts import read_table
@@ -220,4 +220,4 @@ def _say_uncalibrated(group: WrittenGroup) -> list[str]:
 
 @of_each_session
 def _read_adaptation_notice(written: Written) -> str:
-    return written.predicted.text("AdaptationNotice")
+    return written.predicted.text(ADAPTATION.adaptation_notice)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.cohort.sidecar_records import JUDGED
 from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.io.records import from_sidecar
@@ -115,7 +116,7 @@ def _list_predictions(
             if means is not None and means[0].shape == means[1].shape == edges.shape:
                 residual = _correlate(observed - means[0], edges - means[1])
                 of_mean = _read_mean_r(written, flavor) or _correlate(observed, means[0])
-        known = written.predicted.part("Verdicts").part(source).part(flavor.name)
+        known = written.predicted.part(JUDGED.verdicts).part(source).part(flavor.name)
         verdict, reason = known.text("Verdict"), known.text("Reason")
         rows.append(PredictedMatrix(source, square, raw, residual, verdict, reason, of_mean))
     return tuple(rows)
@@ -124,7 +125,7 @@ def _list_predictions(
 def _read_mean_r(written: Written, flavor: Flavor) -> float | None:
     """Read what the mean of other subjects correlates by, which the group level has written."""
     return from_sidecar(
-        CrossModalScore, written.predicted.part("Trust").part(flavor.name)
+        CrossModalScore, written.predicted.part(JUDGED.trust).part(flavor.name)
     ).group_mean_r
 
 

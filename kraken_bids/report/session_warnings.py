@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from kraken_bids.cohort.sidecar_records import WARNINGS
+from kraken_bids.cohort.sidecar_records import ADAPTATION, WARNINGS
 from kraken_bids.cohort.standing import record_path
 from kraken_bids.cohort.warned import read_group_warnings
 from kraken_bids.exceptions import name_few
@@ -38,7 +38,12 @@ def list_warnings(written: Written) -> list[str]:
     record = record_path(written.output_dir, member.subject, member.session)
     found = read_facts(record).texts("Notices")
     measured = [text for own in member.measurements.values() for text in own.warnings]
-    texts = [predicted.text("AdaptationNotice"), *predicted.texts(WARNINGS), *found, *measured]
+    texts = [
+        predicted.text(ADAPTATION.adaptation_notice),
+        *predicted.texts(WARNINGS),
+        *found,
+        *measured,
+    ]
     return [text for text in dict.fromkeys(texts) if text]
 
 

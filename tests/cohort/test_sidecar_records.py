@@ -13,7 +13,10 @@ from kraken_bids.cohort.measurements import (
     StructuralRecord,
 )
 from kraken_bids.cohort.sidecar_records import (
+    AdaptedRecord,
     FileRecord,
+    FitRecord,
+    JudgedRecord,
     ModelRecord,
     OriginRecord,
     RegionsRecord,
@@ -24,7 +27,16 @@ from kraken_bids.io.records import from_sidecar, keys_of, to_sidecar
 from kraken_bids.models.training_record import TrainingRecord
 
 PACKAGE = Path(kraken_bids.__file__).parent
-RECORDS = (FileRecord, ModelRecord, OriginRecord, RegionsRecord, SoftwareRecord)
+RECORDS = (
+    AdaptedRecord,
+    FileRecord,
+    FitRecord,
+    JudgedRecord,
+    ModelRecord,
+    OriginRecord,
+    RegionsRecord,
+    SoftwareRecord,
+)
 OTHERS = (CleaningRecord, FunctionalRecord, RunRecord, StructuralRecord, TrainingRecord)
 ELSEWHERE = {"RepetitionTime", "NumberOfSubjects"}
 """Keys of raw data, and of saved adaptations, too."""

@@ -13,7 +13,7 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.members import Member
-from kraken_bids.cohort.sidecar_records import FILE, INPUT_SOURCES, ORIGIN, WARNINGS
+from kraken_bids.cohort.sidecar_records import FILE, INPUT_SOURCES, JUDGED, ORIGIN, WARNINGS
 from kraken_bids.cohort.sidecars import hold_session, mark_whole, order_added, read_digest
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.flavors import Flavor
@@ -89,15 +89,15 @@ def write_judgement(
     digests = [plan.digests.get(member.label) for member in members]
     pairs = [(p.name, one or read_digest(p)) for p, one in zip(names, digests, strict=True)]
     common = {
-        "TrustSessions": len(members),
-        "TrustLevel": found.level,
-        "TrustDigest": digest("trust", pairs),
+        JUDGED.trust_sessions: len(members),
+        JUDGED.trust_level: found.level,
+        JUDGED.trust_digest: digest("trust", pairs),
     }
     inputs, verdicts = found.group_inputs(), found.group_verdicts()
     for index, member in enumerate(members):
         fields = {}
         if index in inputs:
-            fields = {**common, "Trust": inputs[index], "Verdicts": verdicts.get(index)}
+            fields = {**common, JUDGED.trust: inputs[index], JUDGED.verdicts: verdicts.get(index)}
         own = digest("judged", fields, plan.warned.list_of(member.label), len(members))
         known = plan.judged.pop(member.label, ["", ""])
         if known[1] == own:
@@ -131,17 +131,17 @@ def _write_member(
     content = before
     if fields and _may_judge(fields, before):
         content = Facts(order_added(before.plain, to_plain(fields)))
-    if "Trust" not in content:
+    if JUDGED.trust not in content:
         return {}
     warnings = _list_warnings(content, plan.warned.list_of(member.label), n_members)
     after = order_added(content.plain, {WARNINGS: warnings})
     written = {latents: _write_changed(sidecar_path(latents), after, before)}
     place = {
-        "TrustDetails": f"bids::{sidecar_path(latents).relative_to(output).as_posix()}",
+        JUDGED.trust_details: f"bids::{sidecar_path(latents).relative_to(output).as_posix()}",
         WARNINGS: warnings,
     }
     for path, words in _summarize_all(plan, member, content).items():
-        written[path] = _add_fields(sidecar_path(path), {"Trust": words, **place})
+        written[path] = _add_fields(sidecar_path(path), {JUDGED.trust: words, **place})
     return written
 
 
@@ -168,12 +168,12 @@ def _summarize_all(
 def _may_judge(fields: Mapping[str, object], before: Facts) -> bool:
     """Whether a run may replace what an earlier one has found of a session."""
     known = Facts(dict(fields))
-    if (before.count("TrustSessions") or 0) > (known.count("TrustSessions") or 0):
+    if (before.count(JUDGED.trust_sessions) or 0) > (known.count(JUDGED.trust_sessions) or 0):
         return False
     return (
-        known.text("TrustLevel") == "group"
-        or before.text("TrustLevel") != "group"
-        or before.text("TrustDigest") != known.text("TrustDigest")
+        known.text(JUDGED.trust_level) == "group"
+        or before.text(JUDGED.trust_level) != "group"
+        or before.text(JUDGED.trust_digest) != known.text(JUDGED.trust_digest)
     )
 
 
@@ -188,7 +188,7 @@ def _summarize(
         verdicts.add("n/a")
     notes = {name: one.note for name, one in inputs.items() if one.note}
     is_across = source == CROSS_MODAL[target.group] and target.name in entries
-    verdict = content.part("Verdicts").part(source).part(target.name)
+    verdict = content.part(JUDGED.verdicts).part(source).part(target.name)
     return {
         **(verdict.plain or to_sidecar(Verdict(NOT_JUDGED, ALONE))),
         "Inputs": next((one for one in WORST_FIRST if one in verdicts), "n/a"),
@@ -199,7 +199,7 @@ def _summarize(
 
 def _list_warnings(content: Facts, found: Sequence[str], n_members: int) -> list[str] | None:
     """List what to warn of: what was found, and what an earlier run found among more sessions."""
-    judged = content.count("TrustSessions") or 0
+    judged = content.count(JUDGED.trust_sessions) or 0
     earlier = content.texts(WARNINGS) if judged > n_members else []
     return list(dict.fromkeys([*earlier, *found])) or None
 

@@ -20,7 +20,9 @@ from kraken_bids.cohort.latent_tables import write_latent_table
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.recalled_matrices import keep_prediction
 from kraken_bids.cohort.sidecar_records import (
+    ADAPTATION,
     FILE,
+    FIT,
     INPUT_SOURCES,
     SOFTWARE,
     WARNINGS,
@@ -199,13 +201,13 @@ def _source_sidecar(
             ),
         ),
         **plan.tell_site(member.label),
-        **({"AdaptationNotice": plan.notice} if plan.notice else {}),
-        "Adaptation": {
+        **({ADAPTATION.adaptation_notice: plan.notice} if plan.notice else {}),
+        ADAPTATION.adaptation: {
             flavor.name: {
-                "b0": fits[flavor].b0,
-                "b1": fits[flavor].b1,
-                "R2": fits[flavor].r2,
-                "CohortSize": fits[flavor].n_subjects or "n/a",
+                FIT.b0: fits[flavor].b0,
+                FIT.b1: fits[flavor].b1,
+                FIT.r2: fits[flavor].r2,
+                FIT.cohort_size: fits[flavor].n_subjects or "n/a",
             }
             for flavor in inputs
             if flavor in fits
@@ -262,7 +264,7 @@ def _write_latents(job: PredictionJob, path: Path) -> None:
             "n_inputs": {"Description": "number of measured flavors that were averaged"},
             INPUT_SOURCES: {name: dict(facts) for name, facts in job.sidecars.items()},
             **SOFTWARE,
-            **({"AdaptationNotice": job.notice} if job.notice else {}),
+            **({ADAPTATION.adaptation_notice: job.notice} if job.notice else {}),
             **_warn(job),
             **size_of(path),
             FILE.run_digest: job.digest,

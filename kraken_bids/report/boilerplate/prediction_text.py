@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kraken_bids.bids.outputs import intervals_path, sidecar_path
 from kraken_bids.cohort.output_connectomes import list_predicted_sources
-from kraken_bids.cohort.sidecar_records import MODEL, ModelRecord
+from kraken_bids.cohort.sidecar_records import ADAPTATION, FIT, MODEL, ModelRecord
 from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.io.records import from_sidecar
 from kraken_bids.report.boilerplate.sessions import Described, join, span_counts
@@ -78,10 +78,10 @@ def _describe_adaptation(sources: Sequence[Facts]) -> list[str]:
             fit
             for facts in sources
             if facts.text(MODEL.adaptation_mode) == mode
-            for fit in facts.part("Adaptation").by_name().values()
+            for fit in facts.part(ADAPTATION.adaptation).by_name().values()
         ]
-        sizes = [size for fit in fits if (size := fit.count("CohortSize"))]
-        slopes = [slope for fit in fits if (slope := fit.number("b0")) is not None]
+        sizes = [size for fit in fits if (size := fit.count(FIT.cohort_size))]
+        slopes = [slope for fit in fits if (slope := fit.number(FIT.b0)) is not None]
         n = f"{span_counts(sizes)} people" if sizes else "people"
         spread = f"{min(slopes):.2f} to {max(slopes):.2f}" if slopes else "one for each flavor"
         found.append(ADAPTED[mode].format(n=n, slopes=spread))
@@ -90,8 +90,10 @@ def _describe_adaptation(sources: Sequence[Facts]) -> list[str]:
 
 def _describe_sites(sources: Sequence[Facts]) -> list[str]:
     """Sentence on the sites that were adapted by themselves; none where all were as one."""
-    columns = sorted({by for facts in sources if (by := facts.text("AdaptationBy"))})
-    kept = sorted({name for facts in sources for name in facts.texts("AdaptationCovariates")})
+    columns = sorted({by for facts in sources if (by := facts.text(ADAPTATION.adaptation_by))})
+    kept = sorted(
+        {name for facts in sources for name in facts.texts(ADAPTATION.adaptation_covariates)}
+    )
     if not columns:
         return []
     allowed = (

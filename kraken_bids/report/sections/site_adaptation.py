@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.cohort.sidecar_records import MODEL
+from kraken_bids.cohort.sidecar_records import ADAPTATION, FIT, MODEL
 from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.report import theme
 from kraken_bids.report.section import Floats, Section
@@ -58,9 +58,11 @@ class AdaptationFit:
 def list_fits(written: Written) -> tuple[AdaptationFit, ...]:
     """List the fit of every input flavor of a session that was adapted."""
     fits = {
-        flavor: _read_fit(flavor, fit, facts.text(MODEL.adaptation_mode), fit.count("CohortSize"))
+        flavor: _read_fit(
+            flavor, fit, facts.text(MODEL.adaptation_mode), fit.count(FIT.cohort_size)
+        )
         for facts in written.sources.values()
-        for flavor, fit in facts.part("Adaptation").by_name().items()
+        for flavor, fit in facts.part(ADAPTATION.adaptation).by_name().items()
     }
     return tuple(fits[flavor] for flavor in sorted(fits))
 
@@ -80,7 +82,7 @@ def list_group_fits(group: WrittenGroup) -> tuple[AdaptationFit, ...]:
 def _read_fit(  # noqa: PLR0917
     flavor: str, fit: Facts, mode: str, n_subjects: int | None, means: Means | None = None
 ) -> AdaptationFit:
-    b0, b1, r2 = (fit.number(key) for key in ("b0", "b1", "R2"))
+    b0, b1, r2 = (fit.number(key) for key in (FIT.b0, FIT.b1, FIT.r2))
     return AdaptationFit(flavor, mode, b0, b1, r2, n_subjects, *(means or (None, None)))
 
 
@@ -152,7 +154,8 @@ def gather(written: Written) -> dict[str, Any]:
             "to fit an adaptation on the whole cohort."
         )
     sites = dict.fromkeys(
-        (one.text("AdaptationBy"), one.text("AdaptationSite")) for one in written.sources.values()
+        (one.text(ADAPTATION.adaptation_by), one.text(ADAPTATION.adaptation_site))
+        for one in written.sources.values()
     )
     by = ", ".join(f"{column} {site}" for column, site in sites if column)
     return {"fits": written.once(list_fits), "otherwise": otherwise, "by": by}
