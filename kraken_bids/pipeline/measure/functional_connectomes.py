@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord
-from kraken_bids.connectome.functional.bold_quality import find_uncovered, temporal_snr
+from kraken_bids.connectome.functional.bold_quality import find_uncovered
 from kraken_bids.connectome.functional.cleaning import CleanRun
 from kraken_bids.connectome.functional.correlations import (
     CORRELATION,
@@ -25,6 +25,7 @@ from kraken_bids.exceptions import TooShortError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.image_values import list_form_doubts
 from kraken_bids.parcellations import Parcellation
+from kraken_bids.pipeline.measure.atlas_coverage import MeasuredAtlas, cover_atlas, lay_lesion
 from kraken_bids.pipeline.measure.bold_grids import Grids
 from kraken_bids.pipeline.measure.bold_records import (
     add_lesion,
@@ -34,7 +35,6 @@ from kraken_bids.pipeline.measure.bold_records import (
 )
 from kraken_bids.pipeline.measure.bold_runs import GSR, MeasuredRun, read_run
 from kraken_bids.pipeline.measure.identified_images import list_doubts
-from kraken_bids.pipeline.measure.label_grids import GridRegions
 from kraken_bids.pipeline.measure.parcellated_runs import read_parcellated_run
 from kraken_bids.settings import FunctionalSettings
 from kraken_bids.shared_work import share_work
@@ -69,36 +69,6 @@ class RunGroup:
         if others:
             kept.pop("run", None)
         return kept
-
-
-@dataclass(frozen=True)
-class MeasuredAtlas:
-    """How well the runs of a group cover the regions of one atlas."""
-
-    n_voxels: NDArray[np.int64] | None
-    """None of series that came without volumes."""
-    coverage: NDArray[np.float64]
-    """[n_regions] Smallest share over the runs."""
-    tsnr: NDArray[np.float64]
-    """[n_regions] Mean over the runs."""
-    labels: NDArray[np.int32] | None = None
-    """[x, y, z] Region numbers on the grid of the first run; None likewise."""
-    affine: NDArray[np.float64] | None = None
-    lesioned: NDArray[np.float64] | None = None
-    """[n_regions] Share of each region inside the lesion; None where there is no mask."""
-    lesion_volume: float | None = None
-    """mm³, on the grid of the first run."""
-
-    def table(self, parcellation: Parcellation) -> dict[str, Sequence[object]]:
-        """Columns of the coverage table."""
-        return {
-            "index": parcellation.indices,
-            "name": parcellation.region_names,
-            **({} if self.n_voxels is None else {"n_voxels": self.n_voxels.tolist()}),
-            "coverage": self.coverage.round(4).tolist(),
-            "tsnr": self.tsnr.round(3).tolist(),
-            **({} if self.lesioned is None else {"lesioned": self.lesioned.round(4).tolist()}),
-        }
 
 
 @dataclass(frozen=True)
@@ -216,51 +186,17 @@ def measure_group(
             raise measured
         left_out[run.bold.name] = str(measured)
         logger.warning("%s: %s is left out: %s", label, run.bold.name, measured)
-    atlases = {name: _cover(runs, name) for name in group.atlases}
+    atlases = {name: cover_atlas(runs, name) for name in group.atlases}
     if group.labels:
         affine, regions, inside = grids.laid(runs[0].source)
         for name in group.labels:
-            atlases[name] = _lay_lesion(atlases[name], affine, regions[name], inside)
+            atlases[name] = lay_lesion(atlases[name], affine, regions[name], inside)
     return MeasuredGroup(replace(group, left_out=left_out), tuple(runs), atlases, settings)
 
 
 def needs_gsr(flavors: Sequence[Flavor]) -> bool:
     """Whether a flavor needs global signal regression."""
     return any(flavor.processing == GSR for flavor in flavors)
-
-
-def _cover(runs: Sequence[MeasuredRun], name: str) -> MeasuredAtlas:
-    return MeasuredAtlas(
-        runs[0].series.n_voxels.get(name),
-        coverage=np.min([run.series.coverage[name] for run in runs], axis=0),
-        tsnr=np.mean([_temporal_snr(run, name) for run in runs], axis=0),
-    )
-
-
-def _lay_lesion(
-    atlas: MeasuredAtlas,
-    affine: NDArray[np.float64],
-    regions: GridRegions,
-    inside: NDArray[np.int32] | None,
-) -> MeasuredAtlas:
-    """Add where the regions lie, and how much of them a lesion holds."""
-    atlas = replace(atlas, labels=regions.labels, affine=affine)
-    if inside is None:
-        return atlas
-    counts = np.bincount(regions.labels[inside > 0], minlength=len(regions.n_whole) + 1)[1:]
-    return replace(
-        atlas,
-        lesioned=counts / np.maximum(regions.n_whole, 1),
-        lesion_volume=float(inside.sum() * abs(np.linalg.det(affine[:3, :3]))),
-    )
-
-
-def _temporal_snr(run: MeasuredRun, name: str) -> NDArray[np.float64]:
-    """Temporal SNR of each region; NaN where the run came cleaned, mostly without its mean."""
-    means = run.series.means[name]
-    if run.source.cleaned is not None:
-        return np.full(means.shape[1], np.nan)
-    return temporal_snr(means, run.plain.kept)
 
 
 def compute_connectome(
