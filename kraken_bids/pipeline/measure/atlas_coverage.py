@@ -1,4 +1,4 @@
-"""How well the runs of a task cover the regions of an atlas, and how much of these a lesion holds."""
+"""How well the runs of a task cover the regions of an atlas, and how much a lesion holds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
