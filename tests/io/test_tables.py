@@ -102,7 +102,19 @@ def test_read_weights_in_blocks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_weights(path), values)
 
 
-@pytest.mark.parametrize("text", ["", "# only a comment\n", "1 2 x 3\n"])
+def test_reading_weights_changes_no_filter_of_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filters are the whole process's: warnings of BOLD read meanwhile would become errors."""
+    path = tmp_path / "w.csv"
+    path.write_text("1 2.5\n")
+    with monkeypatch.context() as during:
+        during.delattr("warnings.catch_warnings")
+        weights = read_weights(path)
+    np.testing.assert_array_equal(weights, np.float32([1, 2.5]))
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "1 2 x 3\n", "1 2_000 3\n", "1 2x"])
 def test_read_weights_of_damaged_files(tmp_path: Path, text: str) -> None:
     """No numbers, or words among them, is an error that names the file."""
     path = tmp_path / "w.csv"
@@ -111,7 +123,7 @@ def test_read_weights_of_damaged_files(tmp_path: Path, text: str) -> None:
         read_weights(path)
 
 
-@pytest.mark.parametrize("text", ["1 nan 3\n", "1\ninf\n3\n", "1,-inf,3"])
+@pytest.mark.parametrize("text", ["1 nan 3\n", "1\ninf\n3\n", "1,-inf,3", "1 1e40 3\n"])
 def test_read_weights_that_are_not_finite(tmp_path: Path, text: str) -> None:
     """A weight that is no number would make whole edges NaN: the streamline is named."""
     path = tmp_path / "weights.csv"
