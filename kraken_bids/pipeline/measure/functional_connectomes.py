@@ -116,7 +116,7 @@ class MeasuredGroup:
         )
         image = self.group.labels.get(name)
         doubts = [
-            *(list_doubts(image.path, parcellation) if image else ()),
+            *(list_doubts(image.path, parcellation, of_bold=True) if image else ()),
             *list_form_doubts(*(path for source in sources for path in source.files)),
             *(f"{file} is left out: {why}" for file, why in self.group.left_out.items()),
         ]
