@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +104,11 @@ def test_a_connectome_that_was_replaced_is_predicted_from_anew(app: Any) -> None
     assert app.group(*words).exit_code == 0
     predicted = {s: next((app.out / f"sub-{s}").glob(f"dwi/*{SC_FROM_FC}")) for s in ("01", "02")}
     before = {subject: path.read_bytes() for subject, path in predicted.items()}
-    paths = [
-        next((app.out / f"sub-{subject}").glob("func/*_meas-FCcorrHPF_relmat.dense.tsv"))
-        for subject in ("01", "03")
-    ]
-    paths[0].unlink()
-    paths[0].symlink_to(paths[1])
+    path = next((app.out / "sub-01").glob("func/*_meas-FCcorrHPF_relmat.dense.tsv"))
+    rows = [line.split("\t") for line in path.read_text().splitlines()]
+    size = path.stat().st_size
+    path.write_text("".join("\t".join(row[::-1]) + "\n" for row in rows[::-1]))
+    assert path.stat().st_size == size
 
     assert app.group(*words).exit_code == 0
 
@@ -132,16 +132,24 @@ def test_adaptation_of_another_model(app: Any, tmp_path: Path) -> None:
     assert outcome.says("was fitted for another model and is not used", "NOT adapted")
 
 
-def test_group_meets_a_broken_file(app: Any) -> None:
-    """A measured table that is cut is named; the others are adapted, predicted and reported."""
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda text: text[:5000], "bytes"),
+        (lambda text: text.replace("\t", "\n", 1), "expected a square matrix"),
+    ],
+    ids=["cut", "of the same size"],
+)
+def test_group_meets_a_broken_file(app: Any, damage: Callable[[str], str], words: str) -> None:
+    """A damaged table is named; the others are adapted, predicted and reported."""
     app.copy_done()
     path = next((app.out / "sub-02" / "func").glob("*_meas-FCcorrHPF_relmat.dense.tsv"))
-    path.write_text(path.read_text()[:5000])
+    path.write_text(damage(path.read_text()))
     outcome = app.group()
     assert outcome.exit_code == 1
-    assert outcome.says("expected a square matrix", path)
+    assert outcome.says(words, path)
     assert set(app.failures()) == {"sub-02"}
-    assert "expected a square matrix" in app.failures()["sub-02"]
+    assert words in app.failures()["sub-02"]
     assert (app.out / "group.html").read_text().rstrip().endswith("</html>")
     fits = json.loads((app.out / "group" / "adaptation.json").read_text())
     assert "FCcorr_fs86_hpf" in json.dumps(fits)
