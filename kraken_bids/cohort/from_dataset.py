@@ -21,6 +21,7 @@ from kraken_bids.cohort.standing import choose_standing
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import read_facts
+from kraken_bids.io.files import explain_absence
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
@@ -129,9 +130,12 @@ def _is_whole(file: RelmatFile, read: dict[Path, Measurement], failures: list[Fa
     if not read[path].is_whole:
         error = InputError(
             f"expected {path} with as many bytes as its sidecar says that it was written with "
-            "(FileSize); found others: it was cut short, or changed by hand, and is not used. Run "
-            "the participant level, which measures it again; to use it as it is, take FileSize "
-            "out of its sidecar."
+            "(FileSize); found others, and it is not used. "
+            + (
+                explain_absence(path)
+                or "It was cut short, or changed by hand: run the participant level, which "
+                "measures it again; to use it as it is, take FileSize out of its sidecar."
+            )
         )
         record(failures, error, subject=file.subject, session=file.session, stage=STAGE)
     return read[path].is_whole

@@ -118,13 +118,14 @@ def _compute(
 ) -> Sequence[Member]:
     """Predict and judge everyone."""
     settings, output = job.settings, job.settings.data.output_dir
+    if settings.run.refit_pcorr and not settings.run.reports_only:
+        job.failures += refit_partial_correlations(settings, members)
+        # those that were damaged, or that a refit that was stopped had left unfinished, are whole
+        failed = list[Failure]()
+        members = _find_members(settings, failed)
     job.failures += failed
     if settings.run.reports_only:
         return members
-    if settings.run.refit_pcorr:
-        job.failures += refit_partial_correlations(settings, members)
-        # those that a refit that was stopped had left unfinished are among them now
-        members = _find_members(settings, [])
     if "connectomes" in settings.analysis.analysis:
         with going_on(job.problems):
             if _are_of_models(members, list_model_atlases(settings.prediction.model)):

@@ -50,6 +50,18 @@ def test_whom_the_search_left_out(app: Any) -> None:
     assert app.sidecar("03", PARTIAL)["Lambda"] == ridge
 
 
+def test_what_the_refit_makes_whole_is_no_failure(app: Any) -> None:
+    """A partial correlation of another size than it was written with is computed again."""
+    assert app.participant(flavors=FLAVORS).exit_code == 0
+    (damaged,) = app.out.glob(f"sub-01/**/*{PARTIAL}.dense.tsv")
+    damaged.write_bytes(damaged.read_bytes().replace(b"0", b"00", 1))
+
+    outcome = app.group("--refit-pcorr", "--pcorr-lambda", "fs86=0.06")
+
+    assert outcome.exit_code == 0, outcome.output
+    assert app.sidecar("01", PARTIAL)["FileSize"] == damaged.stat().st_size
+
+
 def test_participant_level_is_refused(app: Any) -> None:
     """A participant alone has no cohort to search over."""
     outcome = app.participant("--refit-pcorr")

@@ -193,6 +193,27 @@ def test_a_connectome_of_another_size_than_its_sidecar_says_fails(
     assert cut.name in caplog.text
 
 
+@pytest.mark.parametrize("is_link", [True, False], ids=["a link to nowhere", "a note"])
+def test_a_connectome_whose_content_was_not_fetched_is_no_damaged_one(
+    tmp_path: Path, *, is_link: bool
+) -> None:
+    """In a DataLad dataset: what helps is to get the content, and not to measure it again."""
+    path = put(tmp_path, FC, "a")
+    sidecar = sidecar_path(path)
+    write_json(sidecar, json.loads(sidecar.read_text()) | {"FileSize": path.stat().st_size})
+    path.unlink()
+    if is_link:
+        path.symlink_to("../../.git/annex/objects/MD5E-s7--1")
+    else:
+        path.write_text("/annex/objects/MD5E-s7--1\n")
+    failures: list[Failure] = []
+
+    assert list_members(tmp_path, failures=failures) == ()
+
+    assert f"datalad get {path.name}" in failures[0].message
+    assert "changed by hand" not in failures[0].message
+
+
 def test_a_digest_is_withdrawn_also_of_what_another_run_changes(tmp_path: Path) -> None:
     """Half-replaced by a run at the same time, the file has another size than its sidecar says."""
     path = put(tmp_path, FC, "old", task="rest")
