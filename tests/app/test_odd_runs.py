@@ -165,3 +165,13 @@ def test_reconstructions_of_one_scan_are_not_two_scans(study: Study) -> None:
     assert "rec-nordic" in outcome.output
     for stem in ("sub-01_task-rest", "sub-01_task-rest_rec-nordic"):
         assert study.sidecar(stem)["EffectiveDuration"] == pytest.approx(180, abs=20)
+
+
+def test_regions_lie_on_the_grid_of_a_run_that_was_measured(study: Study) -> None:
+    """The first one is too short: neither its grid nor its name is that of the regions."""
+    for run, n in ((1, 8), (2, 80)):
+        study.write_run(f"sub-01_task-rest_run-{run}", n, seed=run)
+    outcome = study.run()
+    assert outcome.exit_code == 0, outcome.output
+    (sidecar,) = (study.out / "sub-01").rglob("*mine_dseg.json")
+    assert "_run-2_" in json.loads(sidecar.read_text())["SpatialReference"]

@@ -178,7 +178,7 @@ def _write_regions(task: SessionTask, measured: MeasuredGroup, name: str) -> Non
         "Description": "Regions on the grid of the BOLD series: rows of the matrices from 1 on",
         "Atlas": name,
         "NodesFile": f"bids::atlas-{name}_dseg.tsv",
-        "SpatialReference": task.uris([group.runs[0].bold])[0],
+        "SpatialReference": task.uris([measured.runs[0].source.bold])[0],
         ORIGIN.sources: task.uris(group.labels[name].files),
     })  # fmt: skip
 
