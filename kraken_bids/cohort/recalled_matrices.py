@@ -67,9 +67,10 @@ class ArrayFile:
 
     def find(self, key: Key) -> NDArray[Any] | None:
         """Read an array; None where it was not kept."""
-        if key not in self.places:
+        place = self.places.get(key)  # another thread may give all back, where a disk is full
+        if place is None:
             return None
-        start, dtype, shape = self.places[key]
+        start, dtype, shape = place
         n_bytes, content = dtype.itemsize * math.prod(shape), b""
         with suppress(OSError):
             content = os.pread(self.file.fileno(), n_bytes, start)
