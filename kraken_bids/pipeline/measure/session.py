@@ -1,7 +1,6 @@
 """The measuring stage: one session of one participant, function and structure apart."""
 
 import logging
-from collections.abc import Callable
 from functools import partial
 
 from kraken_bids.cohort.failures import Failure, failure_of
@@ -12,6 +11,7 @@ from kraken_bids.pipeline.measure.bold_session import measure_functional, plan_f
 from kraken_bids.pipeline.measure.registration_pictures import draw_registration_pictures
 from kraken_bids.pipeline.measure.tasks import SessionTask
 from kraken_bids.pipeline.measure.tractogram_session import measure_structural, plan_structural
+from kraken_bids.resources import run_at_once
 from kraken_bids.shared_work import share_work
 
 logger = logging.getLogger(__name__)
@@ -43,8 +43,9 @@ def measure_session(task: SessionTask) -> list[Failure]:
     errors: list[tuple[str, Exception]] = [("inputs", problem) for problem in session.problems]
     halves = (measure_structural, measure_functional)  # first that of which less can be shared
     with single_thread():
-        found = share_work(partial(_try, task=task), halves, task.settings.run.omp_nthreads)
-    errors += [("connectomes", error) for error in reversed(found) if error is not None]
+        tried = share_work(partial(run_at_once, task=task), halves, task.settings.run.omp_nthreads)
+    problems = [half.exception() for half in reversed(tried)]
+    errors += [("connectomes", one) for one in problems if isinstance(one, Exception)]
     errors += [("pictures", problem) for problem in draw_registration_pictures(task)]
     failures = [
         failure_of(problem, subject=session.subject, session=session.session, stage=stage)
@@ -53,11 +54,3 @@ def measure_session(task: SessionTask) -> list[Failure]:
     for failure in failures:
         logger.error("%s: %s", task.label, failure.message)
     return failures
-
-
-def _try(measure: Callable[[SessionTask], None], *, task: SessionTask) -> Exception | None:
-    try:
-        measure(task)
-    except Exception as error:  # noqa: BLE001 - recorded; the other half goes on
-        return error
-    return None
