@@ -249,8 +249,8 @@ def _write_matrices(job: PredictionJob) -> None:
         names = () if known is None else known.region_names
         write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal), header=names)
         keep_prediction(path, edges)
-        facts = predicted_sidecar(flavor) | dict(job.sidecars[source]) | _warn(job)
-        write_json(sidecar_path(path), facts | size_of(path) | {FILE.run_digest: job.digest})
+        facts = predicted_sidecar(flavor) | dict(job.sidecars[source])
+        write_json(sidecar_path(path), facts | _end_sidecar(job, path))
 
 
 def _write_latents(job: PredictionJob, path: Path) -> None:
@@ -265,9 +265,7 @@ def _write_latents(job: PredictionJob, path: Path) -> None:
             INPUT_SOURCES: {name: dict(facts) for name, facts in job.sidecars.items()},
             **SOFTWARE,
             **({ADAPTATION.adaptation_notice: job.notice} if job.notice else {}),
-            **_warn(job),
-            **size_of(path),
-            FILE.run_digest: job.digest,
+            **_end_sidecar(job, path),
         },
     )
 
@@ -290,12 +288,12 @@ def _write_archive(job: PredictionJob) -> None:
         {
             "Description": "Predicted connectomes: /SOURCE/FLAVOR, square",
             INPUT_SOURCES: {name: dict(facts) for name, facts in job.sidecars.items()},
-            **_warn(job),
-            **size_of(path),
-            FILE.run_digest: job.digest,
+            **_end_sidecar(job, path),
         },
     )
 
 
-def _warn(job: PredictionJob) -> dict[str, object]:
-    return {WARNINGS: list(job.warnings)} if job.warnings else {}
+def _end_sidecar(job: PredictionJob, path: Path) -> dict[str, object]:
+    """Fields with which every sidecar ends: warnings, and what vouches for the file."""
+    warned = {WARNINGS: list(job.warnings)} if job.warnings else {}
+    return {**warned, **size_of(path), FILE.run_digest: job.digest}
