@@ -24,6 +24,9 @@ from kraken_bids.scores.plausibility import InputCheck
 
 logger = logging.getLogger(__name__)
 
+NAMED = 3
+"""Sessions that a sentence names."""
+
 
 def warn_of_inputs(
     checks: Mapping[Flavor, InputCheck],
@@ -200,10 +203,6 @@ def _warn(texts: Sequence[str]) -> tuple[str, ...]:
     for text in texts:
         logger.warning(text)
     return tuple(texts)
-
-
-NAMED = 3
-"""Sessions that a sentence names."""
 
 
 def warn_of_unlike(members: Sequence[Member]) -> Warned:

@@ -33,6 +33,9 @@ from kraken_bids.scores.quality_control import (
     Verdicts,
 )
 
+STAGE = "reliability"
+"""Where connectomes of parts of the data cannot be read."""
+
 
 @dataclass(frozen=True)
 class MeasuredQuality:
@@ -214,9 +217,6 @@ def _describe(flavor: Flavor, own: Measurement, *, is_input: bool) -> MeasuredQu
 def _share(part: int | None, whole: int | None) -> float | None:
     """Share of streamlines; None where one of the two is not known, or there are none."""
     return part / whole if part is not None and whole else None
-
-
-STAGE = "reliability"
 
 
 def write_reliability(

@@ -29,6 +29,8 @@ from kraken_bids.scores.plausibility import InputCheck
 
 logger = logging.getLogger(__name__)
 
+ABSENT = "none"
+"""In place of the digest of a session without the flavor."""
 Plain = Mapping[str, Any]
 """Texts, numbers, lists and mappings, which JSON gives back as they were."""
 
@@ -147,9 +149,6 @@ def _write(path: Path, key: str, content: Plain) -> None:
 
 def _sign(key: str, text: bytes) -> bytes:
     return hashlib.sha256(key.encode() + text).hexdigest().encode()
-
-
-ABSENT = "none"
 
 
 @dataclass(frozen=True)

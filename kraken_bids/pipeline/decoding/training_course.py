@@ -22,6 +22,10 @@ from kraken_bids.models.training_record import TRAINING
 from kraken_bids.pipeline.decoding.decoding_folder import DecodingFolder
 from kraken_bids.pipeline.decoding.held_out_trials import LabelledTrials
 
+SAVE_SECONDS = 60.0
+"""Least time between two saved states."""
+STEP, N_SKIPPED, COURSE = "step", "n_skipped", "course/"
+
 
 class TrainingCourse:
     """Notes the mean loss and the rate a hundred times in a training; given as its ``watch``."""
@@ -96,11 +100,6 @@ def describe_training(
         "Pretraining": None if pretraining is None else dict(pretraining),
         **VERSION,
     }
-
-
-SAVE_SECONDS = 60.0
-"""Least time between two saved states."""
-STEP, N_SKIPPED, COURSE = "step", "n_skipped", "course/"
 
 
 class KeptSteps:
