@@ -266,16 +266,33 @@ def _train(
     for _ in range(settings.n_epochs):
         trainer.run_epoch()
         progress.advance()
-    n_skipped = trainer.count_skipped()
     held_out = cohort.split.validation
     people = [subject_of(cohort.subjects[row]) for row in held_out.tolist()]
     scores = cohort.take_scores(held_out)
     matches = judge_latents(trainer.weights, scores, targets[held_out], people)
-    described = {
+    described = _describe(base, cohort, matches, options, n_skipped=trainer.count_skipped())
+    model = Model(
+        name="", sha256="", flavors=tuple(cohort.flavors), latent_size=base.latent_size,
+        network=trainer.weights, reductions=cohort.reductions, provenance=described,
+    )  # fmt: skip
+    return model, matches
+
+
+def _describe(
+    base: Model,
+    cohort: ReducedCohort,
+    matches: Sequence[LatentMatch],
+    options: AdditionOptions,
+    *,
+    n_skipped: int,
+) -> dict[str, object]:
+    """Describe how the new flavors were trained, for the provenance of the model."""
+    trained_on = [cohort.subjects[row] for row in cohort.split.train.tolist()]
+    return {
         TRAINING.method: "target encoding, fixed" if options.is_fixed else "target encoding",
-        TRAINING.training: settings.to_json(),
-        TRAINING.number_of_subjects: len(train),
-        TRAINING.subjects: [cohort.subjects[row] for row in train.tolist()],
+        TRAINING.training: options.settings.to_json(),
+        TRAINING.number_of_subjects: len(trained_on),
+        TRAINING.subjects: trained_on,
         TRAINING.skipped_steps: n_skipped,
         TRAINING.target_latents: str(
             options.latents.name if options.latents else "of the other flavors"
@@ -285,8 +302,3 @@ def _train(
         "BaseSHA256": base.sha256,
         LATENT_SPACE: find_space(base),
     }
-    model = Model(
-        name="", sha256="", flavors=tuple(cohort.flavors), latent_size=base.latent_size,
-        network=trainer.weights, reductions=cohort.reductions, provenance=described,
-    )  # fmt: skip
-    return model, matches

@@ -25,6 +25,10 @@ from kraken_bids.workflows.connectomes import (
 from kraken_bids.workflows.prediction_interfaces import PredictConnectomes, SaveDerivatives
 
 STD_SPACE = "MNI152NLin6Asym"
+BOILERPLATE = (
+    "Connectomes were predicted with the Krakencoder (doi:10.1038/s41592-025-02706-2) as "
+    f"implemented in *kraken_bids* {__version__}.\n"
+)
 RUNS = ("source_file", "metadata", "confounds_file", "confounds_metadata")
 """Inputs that the runs have in whatever space."""
 MEASURED = ("timeseries", "coverage", "dseg", "connectomes", "sidecars")
@@ -131,11 +135,7 @@ def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their optio
             "init_kraken_wf: expected atlases_t1 or atlases_std, the parcellations to measure; "
             "found none. Name at least one, such as atlases_t1=('fs86',)."
         )
-    workflow = start_workflow(
-        name,
-        "Connectomes were predicted with the Krakencoder (doi:10.1038/s41592-025-02706-2) as "
-        f"implemented in *kraken_bids* {__version__}.\n",
-    )
+    workflow = start_workflow(name, BOILERPLATE)
     how = {"settings": functional, "slice_time_ref": slice_time_ref}
     measured = [
         *_list_function_part("t1", "T1w", atlases_t1, how),
